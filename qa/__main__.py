@@ -1,0 +1,190 @@
+"""The command line: python -m qa ask | evaluate | models.
+
+Prints for people, and with --json one JSON object on standard output. Errors are one line on
+standard error. Exit codes: 0 done, 1 it could not be done, 2 bad usage or input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qa import catalog
+from qa.errors import InputError, QAError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Answers hold whatever the passage holds; a console that cannot show a character shows its
+        # number instead.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except QAError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output went away (… | head)
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m qa", description="Ask a text a question.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], None], text: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        sub.add_argument("--json", action="store_true", help="print one JSON object")
+        return sub
+
+    def add_model(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--model",
+            default=catalog.DEFAULT,
+            metavar="M",
+            help="name, alias or folder (%(default)s)",
+        )
+
+    ask = add("ask", _ask, "Answer a question from a text.")
+    ask.add_argument("question", metavar="QUESTION")
+    ask.add_argument(
+        "--text", required=True, metavar="FILE", help="a UTF-8 text file, or - for standard input"
+    )
+    ask.add_argument(
+        "--top-k", type=int, default=3, metavar="N", help="how many answers (%(default)s)"
+    )
+    add_model(ask)
+
+    evaluate = add("evaluate", _evaluate, "Measure a model on a SQuAD file.")
+    evaluate.add_argument("file", metavar="SQUAD.json", type=Path)
+    evaluate.add_argument(
+        "--limit", type=int, metavar="N", help="ask N questions, spread evenly over the file"
+    )
+    evaluate.add_argument(
+        "--predictions", type=Path, metavar="OUT.json", help="write question id -> answer"
+    )
+    add_model(evaluate)
+
+    add("models", _models, "List the installed models.")
+    return parser
+
+
+def _ask(options: argparse.Namespace) -> None:
+    from qa.reader import Reader  # here and below: `--help` and mistakes need no model runtime
+
+    passage = _read_text(options.text)
+    result = Reader.load(options.model).answer(options.question, passage, top_k=options.top_k)
+    if options.json:
+        _print_json(result.to_dict())
+        return
+    for rank, answer in enumerate(result.answers, 1):
+        place = f"characters {answer.start} to {answer.end}"
+        print(f"{rank}. {answer.text}  (score {answer.score:.3f}, {place})")
+    if not result.answers:
+        print("No answer: the passage has no words this model can read.")
+    if result.question_cut:
+        print("The question is longer than the model reads; its end was left out.")
+    print(
+        f"{result.tokens:,} tokens, {result.windows} windows, {result.milliseconds['total']:.0f} ms"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from qa import squad
+    from qa.evaluate import evaluate
+    from qa.reader import Reader
+
+    if options.limit is not None and options.limit < 1:
+        raise InputError("--limit must be at least 1.")
+    examples = squad.read(options.file)
+    if options.limit is not None:
+        examples = squad.spread(examples, options.limit)
+    report = evaluate(Reader.load(options.model), examples, _progress(len(examples)))
+    if options.predictions:
+        _write(options.predictions, json.dumps(report.predictions, ensure_ascii=False))
+    figures: dict[str, Any] = {
+        "model": report.model,
+        "exact_match": round(report.exact_match, 3),
+        "f1": round(report.f1, 3),
+        "total": report.total,
+        "seconds": report.seconds,
+    }
+    if report.has_answer and report.no_answer:
+        figures |= {"has_answer": report.has_answer, "no_answer": report.no_answer}
+    if options.json:
+        _print_json(figures)
+    else:
+        print(f"{report.model} on {report.total:,} questions in {report.seconds:.0f} s")
+        print(f"exact match {report.exact_match:.2f}, F1 {report.f1:.2f}")
+
+
+def _models(options: argparse.Namespace) -> None:
+    cards = catalog.models()
+    if options.json:
+        _print_json({"models": [card.to_dict() for card in cards]})
+        return
+    for card in cards:
+        accuracy = (
+            f"EM {card.exact_match:.1f}, F1 {card.f1:.1f}"
+            if card.exact_match and card.f1
+            else "accuracy unknown"
+        )
+        default = ", the default" if card.name == catalog.DEFAULT else ""
+        print(f"{card.name}  {card.size / 1e6:.0f} MB, {accuracy}{default}")
+
+
+def _read_text(name: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}.") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text; save it as UTF-8 and try again.") from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise QAError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _print_json(value: object) -> None:
+    # ASCII, so that lone surrogates and any console's encoding are no obstacle.
+    print(json.dumps(value))
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    """Show a count on standard error, where a person is watching."""
+
+    def show(done: int) -> None:
+        if sys.stderr.isatty() and (done % 20 == 0 or done == total):
+            print(
+                f"\r{done:,} of {total:,} questions",
+                end="\n" if done == total else "",
+                file=sys.stderr,
+            )
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

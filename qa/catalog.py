@@ -1,0 +1,180 @@
+"""The models there are: a card each, and where their folders lie.
+
+A model is a folder with model.onnx, tokenizer.json and model.json (its card as data). Nothing is
+loaded or fetched here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qa.errors import InputError, QAError
+
+DEFAULT = "minilm-l6-squad-int8"
+BUNDLED = Path(__file__).resolve().parent.parent / "models"
+MODEL_FILES = ("model.onnx", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How a model family puts question and passage together (BERT's defaults: arXiv 1810.04805,
+    figure 1)."""
+
+    cls: str = "[CLS]"
+    sep: str = "[SEP]"
+    question_separators: int = 1  # MPNet and RoBERTa put two between question and passage
+    max_sequence: int = 384
+    max_question: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of a model. Sizes in bytes, accuracy in percent (None where nobody measured
+    it)."""
+
+    name: str
+    folder: Path
+    title: str = ""
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    base_model: str = ""
+    licence: str = ""
+    parameters: int | None = None
+    gops_384: float | None = None
+    exact_match: float | None = None
+    f1: float | None = None
+    measured_on: str = ""
+    temperature: float = 1.0
+    frame: Frame = field(default_factory=Frame)
+    file_sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def installed(self) -> bool:
+        return all((self.folder / file).is_file() for file in MODEL_FILES)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, all files together."""
+        return sum(file.stat().st_size for file in self.folder.glob("*") if file.is_file())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that `python -m qa models --json` lists."""
+        return {
+            "name": self.name,
+            "aliases": list(self.aliases),
+            "title": self.title,
+            "installed": self.installed,
+            "default": self.name == DEFAULT,
+            "size": self.size,
+            "parameters": self.parameters,
+            "gops_384": self.gops_384,
+            "exact_match": self.exact_match,
+            "f1": self.f1,
+            "measured_on": self.measured_on,
+            "base_model": self.base_model,
+            "licence": self.licence,
+        }
+
+
+def folders() -> list[Path]:
+    """Return where models are looked for, first come first served: QA_MODELS_DIR, the bundled ones,
+    the user's data folder."""
+    named = os.environ.get("QA_MODELS_DIR")
+    data = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA")
+    try:
+        own = Path(data) if data else Path.home() / ".local" / "share"
+    except RuntimeError:  # this user has no home directory
+        return [*([Path(named)] if named else []), BUNDLED]
+    return [*([Path(named)] if named else []), BUNDLED, own / "verbatim" / "models"]
+
+
+def models() -> list[ModelCard]:
+    """Return the installed models, the default first. A folder that cannot be read is left out."""
+    found: dict[str, ModelCard] = {}
+    for folder in folders():
+        for card_file in sorted(folder.glob("*/model.json")):
+            try:
+                card = read_card(card_file.parent)
+            except QAError:
+                continue
+            if card.installed:
+                found.setdefault(card.name, card)
+    return sorted(found.values(), key=lambda card: (card.name != DEFAULT, card.name))
+
+
+def find(name: str | Path) -> ModelCard:
+    """Return the card of an installed model by name, alias or folder. Raises InputError where there
+    is none."""
+    cards = models()
+    for card in cards:
+        if name == card.name or name in card.aliases:
+            return card
+    folder = Path(name)
+    # A bare word is a name, never a folder that happens to lie in the working directory.
+    if (len(folder.parts) > 1 or folder.is_absolute()) and folder.is_dir():
+        return read_card(folder)
+    known = ", ".join(card.name for card in cards) or "none"
+    raise InputError(
+        f"There is no model {str(name)!r}; choose one of those installed ({known}) "
+        "or a model's folder."
+    )
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read a model's folder. One without model.json is taken for a BERT model of unknown accuracy.
+
+    Raises QAError where a file is missing, cut short, or says what a card cannot say.
+    """
+    folder = folder.resolve()
+    for file in MODEL_FILES:
+        if not (folder / file).is_file():
+            raise QAError(f"{folder} has no {file}; install the model again.")
+    card_file = folder / "model.json"
+    if not card_file.is_file():
+        return ModelCard(name=folder.name, folder=folder, title=folder.name)
+    try:
+        card = _card(json.loads(card_file.read_text(encoding="utf-8")), folder)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise QAError(f"{card_file} is not a model's card; install the model again.") from error
+    for file, size in card.file_sizes.items():
+        path = folder / file
+        if not path.is_file() or path.stat().st_size != size:
+            raise QAError(f"{path} is missing or not {size:,} bytes long; install the model again.")
+    return card
+
+
+def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
+    """Build a card from model.json. Its own product's accuracy is the first INT8 entry of
+    `metrics`."""
+    measured: Mapping[str, Any] = next(
+        (entry for entry in data["metrics"] if entry["precision"] == "int8"), {}
+    )
+    special = data["special_tokens"]
+    return ModelCard(
+        name=str(data["name"]),
+        folder=folder,
+        title=str(data["title"]),
+        description=str(data["description"]),
+        aliases=tuple(data.get("aliases", ())),
+        base_model=str(data["base_model"]),
+        licence=", ".join(dict.fromkeys(entry["license"] for entry in data["licenses"])),
+        parameters=int(data["parameters"]),
+        gops_384=float(data["gops_384"]),
+        exact_match=measured.get("exact_match"),
+        f1=measured.get("f1"),
+        measured_on=measured.get("dataset", ""),
+        temperature=float(data["temperature"]),
+        frame=Frame(
+            cls=special["cls"],
+            sep=special["sep"],
+            question_separators=special["question_separators"],
+            max_sequence=data["max_sequence"],
+            max_question=data["max_question"],
+        ),
+        file_sizes={name: entry["size"] for name, entry in data["files"].items()},
+    )

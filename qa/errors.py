@@ -1,0 +1,13 @@
+"""What can go wrong, as sentences for the person in front of the screen.
+
+Every message is one sentence that says what to do; the page, the HTTP API and the command line
+show it as it is.
+"""
+
+
+class QAError(Exception):
+    """Something could not be done: a model is missing, damaged or does not fit (exit code 1)."""
+
+
+class InputError(QAError, ValueError):
+    """What the user gave cannot be used: a blank passage, an unknown model (exit code 2)."""

@@ -1,0 +1,181 @@
+"""`Reader`: a question and a passage in, ranked answers out. The facade of the package.
+
+reader = Reader.load()
+result = reader.answer("Who lit the lamp?", passage)
+result.answers[0].text
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from qa import catalog
+from qa.catalog import ModelCard
+from qa.errors import InputError
+from qa.session import Session
+from qa.spans import WindowLogits, rank, squad_best
+from qa.windows import Passage, Window, Windower
+
+LONGEST_ANSWER = 30  # tokens, as the cards of the Open Model Zoo evaluate
+# Passage tokens that neighbouring windows share: with fewer than LONGEST_ANSWER an answer could be
+# lost at a seam.
+OVERLAP = 64
+SQUAD_DOC_STRIDE = 128
+MAX_CHARACTERS = 10_000_000
+MAX_ANSWERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Words of the passage: `passage[start:end] == text`, offsets in code points; `score` is the
+    probability, in [0, 1], that this span is the answer."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a question got: `answers`, best first, none overlapping another.
+
+    `no_answer` is the probability that the passage does not answer the question, None where the
+    model has no honest figure; `windows` and `tokens` say how much was read; `question_cut` that
+    the question was longer than the model reads and its end was left out; `milliseconds` how long
+    each step took.
+    """
+
+    model: str
+    answers: tuple[Answer, ...]
+    no_answer: float | None
+    windows: int
+    tokens: int
+    question_cut: bool
+    milliseconds: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `python -m qa ask --json` prints."""
+        return {**asdict(self), "answers": [asdict(answer) for answer in self.answers]}
+
+
+class Model(Protocol):
+    """What the reader asks of a model: `qa.session.Session` is one."""
+
+    def run(self, window: Window) -> WindowLogits: ...
+
+
+class Reader:
+    """A model ready to answer. Safe to share between threads."""
+
+    def __init__(self, card: ModelCard, windower: Windower, model: Model) -> None:
+        self.card = card
+        self._windower = windower
+        self._model = model
+
+    @classmethod
+    def load(cls, name: str | Path = catalog.DEFAULT, *, threads: int | None = None) -> Self:
+        """Load a model by catalog name, alias or folder, to run on `threads` processors (by default
+        all it may use).
+
+        Raises InputError where there is no such model, QAError where it is damaged.
+        """
+        card = catalog.find(name)
+        windower = Windower(card.folder / "tokenizer.json", card.frame, LONGEST_ANSWER)
+        return cls(card, windower, Session(card.folder / "model.onnx", threads))
+
+    def answer(self, question: str, passage: str, top_k: int = 3) -> Result:
+        """Find the `top_k` answers to a question in a passage of any length up to MAX_CHARACTERS.
+
+        Raises InputError where one of them is blank, too long or out of range.
+        """
+        _check(question, passage, top_k)
+        clock = _Clock()
+        question_ids, question_cut = self._windower.question(question)
+        if not question_ids:
+            raise InputError("The question has no readable characters; type it in words.")
+        tokens = self._windower.passage(passage)
+        clock.lap("tokenize")
+        advance = self._windower.capacity(question_ids) - OVERLAP
+        windows = [
+            self._model.run(window)
+            for window in self._windower.windows(question_ids, tokens, advance)
+        ]
+        clock.lap("run")
+        spans = rank(
+            windows,
+            tokens.begins,
+            tokens.closes,
+            top_k=top_k,
+            longest=LONGEST_ANSWER,
+            temperature=self.card.temperature,
+        )
+        answers = tuple(_answer(tokens, span.first, span.last, span.score) for span in spans)
+        clock.lap("rank")
+        return Result(
+            model=self.card.name,
+            answers=answers,
+            no_answer=None,
+            windows=len(windows),
+            tokens=len(tokens),
+            question_cut=question_cut,
+            milliseconds=clock.milliseconds(),
+        )
+
+    def predict_squad(self, questions: list[str], passage: str) -> Iterator[str]:
+        """Yield each question's best answer by the protocol of SQuAD model cards: windows that
+        advance by 128 tokens, run_squad's choice, no rules of ours about words or overlaps. Empty
+        where there is no valid span."""
+        tokens = self._windower.passage(passage)
+        for question in questions:
+            question_ids, _ = self._windower.question(question)
+            windows = self._windower.windows(question_ids, tokens, SQUAD_DOC_STRIDE)
+            best = squad_best(
+                [self._model.run(window) for window in windows], longest=LONGEST_ANSWER
+            )
+            yield _answer(tokens, *best, 1.0).text if best else ""
+
+
+class _Clock:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._laps[name] = round((now - self._last) * 1000, 3)
+        self._last = now
+
+    def milliseconds(self) -> dict[str, float]:
+        return {**self._laps, "total": round((self._last - self._started) * 1000, 3)}
+
+
+def _answer(tokens: Passage, first: int, last: int, score: float) -> Answer:
+    start, end = int(tokens.starts[first]), int(tokens.ends[last])
+    return Answer(tokens.text[start:end], start, end, score)
+
+
+def _check(question: str, passage: str, top_k: int) -> None:
+    """Raise InputError where a question cannot be asked."""
+    for name, text in (("question", question), ("passage", passage)):
+        if not isinstance(text, str):
+            raise InputError(f"The {name} must be text, not {type(text).__name__}.")
+    if not passage.strip():
+        raise InputError("The passage is empty; paste the text to ask about.")
+    if not question.strip():
+        raise InputError("The question is empty; type what you want to know.")
+    if len(passage) > MAX_CHARACTERS:
+        raise InputError(
+            f"The passage has {len(passage):,} characters, the limit is {MAX_CHARACTERS:,}; "
+            "ask about a part of it."
+        )
+    if len(question) > MAX_CHARACTERS:
+        raise InputError("The question is longer than any passage; ask in a sentence.")
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_ANSWERS:
+        raise InputError(f"The number of answers must be a whole number from 1 to {MAX_ANSWERS}.")

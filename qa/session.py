@@ -1,0 +1,108 @@
+"""One ONNX model: a window in, its start and end logits out.
+
+Inputs and outputs are found in the graph by role, whatever they are called; where the graph wants
+a fixed length, windows are padded to it. What the logits mean is not known here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from qa import processors
+from qa.errors import QAError
+from qa.spans import WindowLogits
+from qa.windows import Window
+
+# What exporters call each input; the first is the name the Open Model Zoo and transformers use
+# today, the second google-research/bert's. A graph whose names say nothing (the 2020 Open Model Zoo
+# release) goes by order.
+_INPUT_NAMES = {
+    "input_ids": ("input_ids", "result.1"),
+    "attention_mask": ("attention_mask", "input_mask", "result.2"),
+    "token_type_ids": ("token_type_ids", "segment_ids", "result.3"),
+    "position_ids": ("position_ids",),
+}
+_START_NAMES = ("output_s", "start_logits", "start")
+_END_NAMES = ("output_e", "end_logits", "end")
+
+
+class Session:
+    """A loaded model. Safe to share between threads."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Load the model at `path` to run on `threads` processors, by default all it may use.
+
+        Raises QAError where the file is no model ONNX Runtime can run, or not one of this kind.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or processors.usable()
+        # Spinning threads take the processor from everything else between two windows.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Without VNNI, products of uint8 x int8 saturate at 16 bits and answers change; this key
+        # trades speed for exactness there, and does nothing elsewhere
+        # (microsoft/onnxruntime#12088).
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        # The arena keeps the largest window's memory for ever and grows with every new length
+        # (microsoft/onnxruntime#11627).
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions have no common base
+            raise QAError(
+                f"{path} is not a model ONNX Runtime can run; install it again."
+            ) from error
+        self._inputs = self._input_roles(path)
+        self._outputs = self._output_roles(path)
+        shape = self._session.get_inputs()[0].shape
+        self._length = shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
+
+    def run(self, window: Window) -> WindowLogits:
+        """Run one window. Raises QAError where the model cannot."""
+        length = len(window.input_ids)
+        width = max(length, self._length or 0)
+        by_role = {
+            "input_ids": window.input_ids,
+            "attention_mask": np.ones(length, np.int64),
+            "token_type_ids": window.token_type_ids,
+            "position_ids": np.arange(width),
+        }
+        feeds = {
+            name: np.pad(by_role[role], (0, width - len(by_role[role])))[None].astype(
+                dtype, copy=False
+            )
+            for role, (name, dtype) in self._inputs.items()
+        }
+        try:
+            outputs = self._session.run(self._outputs, feeds)
+        except Exception as error:  # as above
+            raise QAError("The model could not read this window; install it again.") from error
+        start, end = (np.asarray(output, np.float32).reshape(-1)[:length] for output in outputs)
+        return WindowLogits(window.first, window.count, window.offset, start, end)
+
+    def _input_roles(self, path: Path) -> dict[str, tuple[str, type[np.generic]]]:
+        """Return the graph's name and type for each role it has."""
+        roles = {name: role for role, names in _INPUT_NAMES.items() for name in names}
+        found: dict[str, tuple[str, type[np.generic]]] = {}
+        for value, by_order in zip(self._session.get_inputs(), _INPUT_NAMES, strict=False):
+            role = roles.get(value.name, by_order)
+            found[role] = (value.name, np.int32 if value.type == "tensor(int32)" else np.int64)
+        if "input_ids" not in found or len(found) != len(self._session.get_inputs()):
+            raise QAError(
+                f"{path} does not take tokens as a BERT-like model does; choose another model."
+            )
+        return found
+
+    def _output_roles(self, path: Path) -> list[str]:
+        """Return the names of the start and the end logits."""
+        names = [value.name for value in self._session.get_outputs()]
+        if len(names) < 2:
+            raise QAError(
+                f"{path} gives no start and end logits, so it cannot answer; choose another model."
+            )
+        start = next((name for name in _START_NAMES if name in names), names[0])
+        end = next((name for name in _END_NAMES if name in names), names[1])
+        return [start, end]

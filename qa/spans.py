@@ -1,0 +1,159 @@
+"""Logits of all windows -> ranked spans with scores. Pure numpy: no text, no model, no files.
+
+A span's logit is its start logit plus its end logit (BERT, arXiv 1810.04805, section 4.2). A span
+that several windows see counts once, with the highest logit it was given. Scores are one softmax
+over all spans of all windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from qa.errors import QAError
+
+# Beyond this a logit is as good as infinite; keeping it finite keeps sums and differences defined.
+_LARGEST = np.float32(1e30)
+_ROWS_AT_ONCE = 1 << 15  # of exponentials: bounds the memory a passage of a million tokens takes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowLogits:
+    """A window's logits, `start` and `end` float32 [length], over its whole input. `count` of them,
+    from position `offset` on, belong to passage tokens, the first of which is token `first` of the
+    passage."""
+
+    first: int
+    count: int
+    offset: int
+    start: NDArray[np.float32]
+    end: NDArray[np.float32]
+
+    @property
+    def stop(self) -> int:
+        return self.first + self.count
+
+    @property
+    def passage(self) -> slice:
+        """The positions of passage tokens in the input."""
+        return slice(self.offset, self.offset + self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Tokens `first` to `last` of the passage, both included; `score` is a probability in [0,
+    1]."""
+
+    first: int
+    last: int
+    logit: float
+    score: float
+
+
+def rank(
+    windows: Sequence[WindowLogits],
+    begins: NDArray[np.bool_],
+    closes: NDArray[np.bool_],
+    *,
+    top_k: int,
+    longest: int,
+    temperature: float = 1.0,
+) -> list[Span]:
+    """Return the `top_k` best spans, best first, none overlapping another.
+
+    `begins` and `closes` say for each of the passage's n tokens whether a span may begin (end)
+    there; `longest` is the most tokens a span may have. Raises QAError where a logit is NaN. Equal
+    logits rank by position.
+    """
+    band = _span_logits(windows, begins, closes, longest)
+    row_best = band.max(axis=1, initial=-np.inf)
+    highest = row_best.max(initial=-np.inf)
+    if highest == -np.inf:
+        return []
+    total = sum(
+        np.exp((band[i : i + _ROWS_AT_ONCE] - highest) / np.float32(temperature)).sum(
+            dtype=np.float64
+        )
+        for i in range(0, len(band), _ROWS_AT_ONCE)
+    )
+    spans: list[Span] = []
+    while len(spans) < top_k and (logit := row_best.max()) > -np.inf:
+        first = int(row_best.argmax())
+        last = first + int(band[first].argmax())
+        score = float(np.exp((logit - highest) / temperature, dtype=np.float64) / total)
+        spans.append(Span(first, last, float(logit), score))
+        # Strike out what overlaps: spans that begin inside it, and spans from before that reach
+        # into it.
+        reach = max(0, first - longest + 1)
+        band[first : last + 1] = -np.inf
+        for row in range(reach, first):
+            band[row, first - row :] = -np.inf
+        row_best[reach : last + 1] = band[reach : last + 1].max(axis=1)
+    return spans
+
+
+def _span_logits(
+    windows: Sequence[WindowLogits],
+    begins: NDArray[np.bool_],
+    closes: NDArray[np.bool_],
+    longest: int,
+) -> NDArray[np.float32]:
+    """Return float32 [n, longest]: entry i, j is the logit of the span from token i to token i + j,
+    -inf if there is none."""
+    band = np.full((len(begins), longest), -np.inf, np.float32)
+    beyond = np.full(longest - 1, -np.inf, np.float32)
+    for window in windows:
+        if np.isnan(window.start).any() or np.isnan(window.end).any():
+            raise QAError("The model gave logits that are not numbers; install the model again.")
+        rows = slice(window.first, window.stop)
+        start = np.where(
+            begins[rows], window.start[window.passage].clip(-_LARGEST, _LARGEST), -np.inf
+        )
+        end = np.where(closes[rows], window.end[window.passage].clip(-_LARGEST, _LARGEST), -np.inf)
+        ends = sliding_window_view(np.concatenate((end, beyond)), longest)  # [count, longest]
+        np.maximum(band[rows], start[:, None] + ends, out=band[rows])
+    return band
+
+
+def squad_best(
+    windows: Sequence[WindowLogits], *, longest: int = 30, candidates: int = 20
+) -> tuple[int, int] | None:
+    """Return first and last token of the answer by the procedure of BERT's run_squad.py
+    (google-research/bert), which the accuracy figures of model cards come from: in each window the
+    `candidates` best starts and ends, a start counting only in the window that shows it with the
+    most context; the best pair over all windows. None if no pair is valid.
+    """
+    best, best_logit = None, -np.inf
+    edges = np.array([(window.first, window.stop) for window in windows])
+    for number, window in enumerate(windows):
+        # The candidates are the best of the whole input; those outside the passage drop out only
+        # then.
+        starts = np.argsort(-window.start, kind="stable")[:candidates] - window.offset
+        ends = np.argsort(-window.end, kind="stable")[:candidates] - window.offset
+        starts, ends = (c[(c >= 0) & (c < window.count)] for c in (starts, ends))
+        starts = starts[_most_context(window.first + starts, edges) == number]
+        if not (len(starts) and len(ends)):
+            continue
+        length = ends[None, :] - starts[:, None] + 1
+        start, end = window.start[window.passage], window.end[window.passage]
+        logits = start[starts][:, None] + end[ends][None, :]
+        logits = np.where((length > 0) & (length <= longest), logits, -np.inf)
+        i, j = np.unravel_index(logits.argmax(), logits.shape)
+        if logits[i, j] > best_logit:
+            best_logit = logits[i, j]
+            best = (window.first + int(starts[i]), window.first + int(ends[j]))
+    return best
+
+
+def _most_context(tokens: NDArray[np.intp], edges: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return for each passage token the window that shows it with the most context: the smaller of
+    the tokens to its left and right, plus a hundredth of the window's length (run_squad.py's
+    _check_is_max_context)."""
+    first, stop = edges[:, 0, None], edges[:, 1, None]
+    context = np.minimum(tokens - first, stop - 1 - tokens) + 0.01 * (stop - first)
+    visible = np.where((first <= tokens) & (tokens < stop), context, -np.inf)
+    return np.asarray(visible.argmax(axis=0))

@@ -1,0 +1,191 @@
+"""Text -> tokens -> overlapping windows: what the model is given, and where each token stands in
+the text.
+
+A passage is tokenized once, whole; windows are cut from its tokens, so that tokens are the same
+whatever the question. Here too is decided where an answer may begin and end: never inside a
+grapheme cluster or, where words are written apart, inside a word. No model runs here and no answer
+is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from qa.catalog import Frame
+from qa.errors import QAError
+
+# The tokenizer works on pieces of about this many characters, cut at white space (where BERT's
+# tokenizer cuts anyway, so the tokens are the same): several at once on several processors, and 2.4
+# times faster than one long text.
+PIECE_CHARACTERS = 20_000
+
+# Rust strings cannot hold lone surrogates; the replacement character keeps every offset and is no
+# token.
+_SURROGATE = regex.compile(r"[\ud800-\udfff]")
+_PIECE = regex.compile(rf"(?s).{{{PIECE_CHARACTERS}}}\S*\s|.+")
+# Every grapheme cluster of more than one code point that can touch a token holds a non-ASCII
+# character (UAX #29; CR LF, the exception, is white space), so only such stretches and one
+# neighbour each side are looked at.
+_NON_ASCII = regex.compile(r"(?:[\x00-\x7f]?[^\x00-\x7f]+)+[\x00-\x7f]?")
+_CLUSTER = regex.compile(r"\X")
+# Scripts written without spaces: a tokenizer's "word" is a whole run of them, so an answer may
+# begin or end at any token.
+_UNSPACED = regex.compile(
+    r"[\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """A passage's n tokens.
+
+    `ids` are vocabulary numbers, int64 [n]; `starts` and `ends` are offsets into `text` in code
+    points, int64 [n], grown to whole grapheme clusters; `begins` and `closes`, bool [n], say
+    whether an answer may begin with (end with) that token.
+    """
+
+    text: str
+    ids: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    begins: NDArray[np.bool_]
+    closes: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One model input, unpadded: [CLS] question [SEP] some passage tokens [SEP].
+
+    `first` is the index in the passage of its first passage token, `count` how many there are, and
+    `offset` where they begin in `input_ids`. `input_ids` and `token_type_ids` are int64
+    [offset + count + 1].
+    """
+
+    first: int
+    count: int
+    offset: int
+    input_ids: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64]
+
+
+class Windower:
+    """A model's tokenizer and frame. Its settings are fixed once, here: a shared tokenizer that is
+    reconfigured per call fails under threads ("Already borrowed",
+    huggingface/transformers#47085)."""
+
+    def __init__(self, tokenizer_file: Path, frame: Frame, longest_answer: int) -> None:
+        """Raise QAError where the file is no tokenizer or lacks the frame's special tokens."""
+        try:
+            # An opaque parser: it raises bare Exception for whatever is wrong with the file.
+            self._tokenizer = Tokenizer.from_buffer(tokenizer_file.read_bytes())
+        except Exception as error:
+            raise QAError(
+                f"{tokenizer_file} is not a readable tokenizer; install the model again."
+            ) from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # "[SEP]" in somebody's text is five letters in brackets, not the model's separator.
+        self._tokenizer.encode_special_tokens = True
+        cls, sep = (self._tokenizer.token_to_id(token) for token in (frame.cls, frame.sep))
+        if cls is None or sep is None:
+            raise QAError(
+                f"{tokenizer_file} has no {frame.cls} or {frame.sep}; choose another model."
+            )
+        self._cls, self._sep = cls, sep
+        self.frame = frame
+        self.longest_answer = longest_answer
+
+    def question(self, text: str) -> tuple[list[int], bool]:
+        """Return the question's token ids, cut to the frame's limit, and whether they were cut."""
+        ids: list[int] = self._tokenizer.encode(_clean(text), add_special_tokens=False).ids
+        return ids[: self.frame.max_question], len(ids) > self.frame.max_question
+
+    def passage(self, text: str) -> Passage:
+        """Tokenize a passage of any length and any characters."""
+        pieces = _PIECE.findall(_clean(text))
+        encodings = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
+        counts = [len(encoding) for encoding in encodings]
+        n = sum(counts)
+        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int64, n)
+        offsets = np.fromiter(
+            chain.from_iterable(chain.from_iterable(e.offsets for e in encodings)), np.int64, 2 * n
+        ).reshape(n, 2)
+        words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int64, n)
+        lengths = [len(piece) for piece in pieces]
+        offsets += np.repeat(np.cumsum([0, *lengths])[:-1], counts)[:, None]
+        piece_of = np.repeat(np.arange(len(pieces)), counts)
+
+        starts, ends = _whole_clusters(text, offsets[:, 0], offsets[:, 1])
+        apart = np.ones(n + 1, np.bool_)  # may an answer begin at token i, or end before it?
+        apart[1:-1] = (np.diff(words) != 0) | (np.diff(piece_of) != 0)
+        apart[:-1] |= np.isin(starts, [match.start() for match in _UNSPACED.finditer(text)])
+        # A "word" of more tokens than an answer may have (a hash, a long compound) could never be
+        # part of one.
+        edges = np.flatnonzero(apart)
+        in_long_word = np.repeat(np.diff(edges) > self.longest_answer, np.diff(edges))
+        apart[:-1] |= in_long_word
+        apart[1:-1] &= starts[1:] >= ends[:-1]  # two tokens of one grapheme cluster stay together
+        return Passage(text, ids, starts, ends, apart[:-1], apart[1:])
+
+    def windows(self, question: list[int], passage: Passage, advance: int) -> Iterator[Window]:
+        """Cut windows that advance by `advance` passage tokens (BERT's doc stride).
+
+        Raises ValueError unless 0 < advance <= capacity(question).
+        """
+        capacity = self.capacity(question)
+        if not 0 < advance <= capacity:
+            raise ValueError(f"advance is {advance}; it must be between 1 and {capacity}")
+        head = [self._cls, *question, *[self._sep] * self.frame.question_separators]
+        for first in range(0, len(passage), advance):
+            body = passage.ids[first : first + capacity]
+            input_ids = np.concatenate((head, body, [self._sep]))
+            token_type_ids = np.zeros_like(input_ids)
+            token_type_ids[len(head) :] = 1
+            yield Window(first, len(body), len(head), input_ids, token_type_ids)
+            if first + capacity >= len(passage):
+                break
+
+    def capacity(self, question: list[int]) -> int:
+        """Return how many passage tokens fit beside this question."""
+        return self.frame.max_sequence - 2 - self.frame.question_separators - len(question)
+
+    def count(self, question: list[int], passage: Passage, advance: int) -> int:
+        """Return how many windows `windows` yields."""
+        beyond = max(0, len(passage) - self.capacity(question))
+        return -(-beyond // advance) + 1 if len(passage) else 0
+
+
+def _clean(text: str) -> str:
+    return str(_SURROGATE.sub("\ufffd", text))
+
+
+def _whole_clusters(
+    text: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Grow [starts, ends) to whole extended grapheme clusters."""
+    clusters = [
+        span
+        for stretch in _NON_ASCII.finditer(text)
+        for match in _CLUSTER.finditer(text, *stretch.span())
+        if (span := match.span())[1] - span[0] > 1
+    ]
+    if not clusters:
+        return starts.copy(), ends.copy()
+    cluster_starts, cluster_ends = np.array(clusters, np.int64).T
+    before = np.maximum(np.searchsorted(cluster_starts, starts, "right") - 1, 0)
+    cut = (cluster_starts[before] < starts) & (starts < cluster_ends[before])
+    new_starts = np.where(cut, cluster_starts[before], starts)
+    before = np.maximum(np.searchsorted(cluster_starts, ends, "left") - 1, 0)
+    cut = (cluster_starts[before] < ends) & (ends < cluster_ends[before])
+    return new_starts, np.where(cut, cluster_ends[before], ends)
