@@ -1,0 +1,55 @@
+# The two commands: `make run` starts the app, `make test` proves that it works. Both set everything up first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# Options for app.py or pytest: make run ARGS="--port 8000", make test ARGS="-k windows"
+ARGS ?=
+
+.PHONY: run test test-long test-training format check chromium
+
+run: $(VENV)/app.installed
+	@$(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/dev.installed chromium check
+	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: $(VENV)/dev.installed chromium test-training
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
+# What training needs (torch, large) stays out of the app's environment.
+test-training: .venv-training/installed
+	@.venv-training/bin/python -m pytest tests/training
+
+format: $(VENV)/dev.installed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+check: $(VENV)/dev.installed
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+$(VENV)/app.installed: requirements.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.installed: requirements.txt requirements-dev.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/app.installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "Verbatim needs Python 3.11, 3.12 or 3.13: install one, or name it (make $(MAKECMDGOALS) PYTHON=python3.12)."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); echo "Python cannot make virtual environments here: install its venv module (Debian: apt install python3-venv)."; exit 1; }
+
+.venv-training/installed: training/requirements.txt requirements-dev.txt
+	@$(PYTHON) -m venv .venv-training
+	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt -r requirements-dev.txt
+	@touch $@
+
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || { \
+		echo "The browser tests need Chromium: install it (Debian: apt install chromium)."; exit 1; }

@@ -1,0 +1,118 @@
+"""Which models are found where, and what is said of a damaged folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qa import InputError, QAError, Reader, catalog
+
+BUNDLED = catalog.BUNDLED / catalog.DEFAULT
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the bundled model that a test may damage."""
+    return shutil.copytree(BUNDLED, tmp_path / "models" / "copy")
+
+
+def edit_card(folder: Path, **changes: object) -> None:
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps(card | changes), encoding="utf-8")
+
+
+def test_the_bundled_model_is_the_default() -> None:
+    first = catalog.models()[0]
+    assert first.name == catalog.DEFAULT
+    assert first.installed
+    assert first.size < 24_000_000
+    assert first.to_dict()["default"]
+    assert catalog.find(catalog.DEFAULT) == first
+
+
+def test_models_are_found_by_name_alias_and_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_card(folder, name="copy", aliases=["its-old-name"])
+    monkeypatch.setenv("QA_MODELS_DIR", str(folder.parent))
+    by_name = catalog.find("copy")
+    assert by_name.folder == folder.resolve()
+    assert catalog.find("its-old-name") == by_name
+    assert catalog.find(folder) == by_name
+    assert [card.name for card in catalog.models()] == [catalog.DEFAULT, "copy"]
+
+
+def test_a_folder_without_a_card_is_taken_for_a_bert_model(folder: Path) -> None:
+    (folder / "model.json").unlink()
+    card = catalog.read_card(folder)
+    assert (card.name, card.f1, card.frame) == ("copy", None, catalog.Frame())
+    assert Reader.load(folder).answer("Who sang?", "Mara sang.").answers[0].text == "Mara"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "no-such-model", "../models", "/no/such/folder", "\x00", "tests"]
+)
+def test_an_unknown_model_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="There is no model"):
+        Reader.load(name)
+
+
+def damage(folder: Path, how: str) -> None:
+    model, tokenizer = folder / "model.onnx", folder / "tokenizer.json"
+    match how:
+        case "no model":
+            model.unlink()
+        case "no tokenizer":
+            tokenizer.unlink()
+        case "model cut short":
+            model.write_bytes(model.read_bytes()[:-1000])
+        case "model emptied":
+            model.write_bytes(b"")
+        case "card cut short":
+            card = folder / "model.json"
+            card.write_bytes(card.read_bytes()[:-10])
+        case "foreign card":
+            (folder / "model.json").write_text('["no card"]', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("no model", "has no model.onnx"),
+        ("no tokenizer", "has no tokenizer.json"),
+        ("model cut short", "bytes long"),
+        ("model emptied", "bytes long"),
+        ("card cut short", "not a model's card"),
+        ("foreign card", "not a model's card"),
+    ],
+)
+def test_a_damaged_folder_is_refused(folder: Path, how: str, message: str) -> None:
+    damage(folder, how)
+    with pytest.raises(QAError, match=message):
+        Reader.load(folder)
+
+
+@pytest.mark.parametrize("how", ["model cut short", "model emptied"])
+def test_a_damaged_model_without_a_card_is_refused(folder: Path, how: str) -> None:
+    (folder / "model.json").unlink()
+    damage(folder, how)
+    with pytest.raises(QAError, match="not a model ONNX Runtime can run"):
+        Reader.load(folder)
+
+
+def test_a_damaged_folder_is_not_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(folder, "model cut short")
+    edit_card(folder, name="copy")
+    monkeypatch.setenv("QA_MODELS_DIR", str(folder.parent))
+    assert [card.name for card in catalog.models()] == [catalog.DEFAULT]
+
+
+def test_a_user_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "QA_MODELS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert catalog.folders() == [catalog.BUNDLED]

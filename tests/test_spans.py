@@ -1,0 +1,179 @@
+"""Ranking against a slow, obvious reference, and the laws of scores on adversarial logits."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from qa.errors import QAError
+from qa.spans import Span, WindowLogits, rank, squad_best
+
+Mask = NDArray[np.bool_]
+
+
+def slow_rank(
+    windows: Sequence[WindowLogits], begins: Mask, closes: Mask, top_k: int, longest: int
+) -> list[tuple[int, int, float]]:
+    """Return (first, last, score), best first: the definition, one span at a time."""
+    logits: dict[tuple[int, int], float] = {}
+    for window in windows:
+        for i in range(window.count):
+            for j in range(i, min(window.count, i + longest)):
+                span = (window.first + i, window.first + j)
+                if begins[span[0]] and closes[span[1]]:
+                    start, end = window.start[window.offset + i], window.end[window.offset + j]
+                    logits[span] = max(logits.get(span, -math.inf), float(start) + float(end))
+    if not logits:
+        return []
+    highest = max(logits.values())
+    total = math.fsum(math.exp(logit - highest) for logit in logits.values())
+    chosen: list[tuple[int, int, float]] = []
+    for (first, last), logit in sorted(logits.items(), key=lambda item: (-item[1], item[0])):
+        if len(chosen) < top_k and all(last < a or first > b for a, b, _ in chosen):
+            chosen.append((first, last, math.exp(logit - highest) / total))
+    return chosen
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn, elements: st.SearchStrategy[float]
+) -> tuple[list[WindowLogits], Mask, Mask]:
+    """Windows over a passage of up to 30 tokens, that leave no token out, and where spans may begin
+    and end."""
+    n = draw(st.integers(1, 30))
+    count = draw(st.integers(1, n))
+    advance = draw(st.integers(1, count))
+    offset = draw(st.integers(0, 3))
+    windows = []
+    for first in range(0, n, advance):
+        size = min(count, n - first)
+        length = offset + size + 1
+        start, end = draw(hnp.arrays(np.float32, (2, length), elements=elements))
+        windows.append(WindowLogits(first, size, offset, start, end))
+        if first + count >= n:
+            break
+    begins, closes = draw(hnp.arrays(np.bool_, (2, n)))
+    return windows, begins, closes
+
+
+# Whole numbers: sums are exact, so the reference's ties are ties here too.
+whole_logits = st.integers(-20, 20).map(float)
+wild_logits = st.floats(width=32, allow_nan=False)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(cases(whole_logits), st.integers(1, 6), st.integers(1, 8))
+def test_rank_equals_the_reference(
+    case: tuple[list[WindowLogits], Mask, Mask], top_k: int, longest: int
+) -> None:
+    windows, begins, closes = case
+    expected = slow_rank(windows, begins, closes, top_k, longest)
+    spans = rank(windows, begins, closes, top_k=top_k, longest=longest)
+    assert [(span.first, span.last) for span in spans] == [span[:2] for span in expected]
+    assert [span.score for span in spans] == pytest.approx([score for _, _, score in expected])
+
+
+@settings(max_examples=500, deadline=None)
+@given(cases(wild_logits), st.integers(1, 6), st.integers(1, 8), st.floats(0.1, 10))
+def test_laws_of_scores(
+    case: tuple[list[WindowLogits], Mask, Mask], top_k: int, longest: int, temperature: float
+) -> None:
+    windows, begins, closes = case
+    spans = rank(windows, begins, closes, top_k=top_k, longest=longest, temperature=temperature)
+    scores = [span.score for span in spans]
+    assert all(0 <= score <= 1 for score in scores)
+    assert sum(scores) <= 1 + 1e-6
+    assert scores == sorted(scores, reverse=True)
+    for a in spans:
+        assert begins[a.first]
+        assert closes[a.last]
+        assert a.first <= a.last < a.first + longest
+        assert all(a is b or a.last < b.first or b.last < a.first for b in spans)
+
+
+def one_window(start: Sequence[float], end: Sequence[float]) -> list[WindowLogits]:
+    start_logits, end_logits = (np.array([0, *logits, 0], np.float32) for logits in (start, end))
+    return [WindowLogits(0, len(start), 1, start_logits, end_logits)]
+
+
+def all_allowed(n: int) -> tuple[Mask, Mask]:
+    return np.ones(n, np.bool_), np.ones(n, np.bool_)
+
+
+def test_equal_text_at_two_places_stays_two_answers() -> None:
+    windows = one_window([5, 0, 0, 5], [5, 0, 0, 5])
+    first, second = rank(windows, *all_allowed(4), top_k=2, longest=1)
+    assert (first.first, second.first) == (0, 3)
+    assert first.score == second.score
+
+
+def test_a_span_seen_in_two_windows_counts_once() -> None:
+    logits = np.array([0, 3, 0], np.float32)
+    twice = [WindowLogits(0, 1, 1, logits, logits)] * 2
+    assert rank(twice, *all_allowed(1), top_k=5, longest=3) == [Span(0, 0, 6.0, 1.0)]
+
+
+@pytest.mark.parametrize("infinity", [math.inf, -math.inf])
+def test_infinite_logits_rank(infinity: float) -> None:
+    spans = rank(one_window([infinity, 1], [1, infinity]), *all_allowed(2), top_k=2, longest=2)
+    assert math.isfinite(sum(span.score for span in spans))
+
+
+def test_nan_is_refused() -> None:
+    with pytest.raises(QAError, match="not numbers"):
+        rank(one_window([math.nan, 1], [1, 1]), *all_allowed(2), top_k=1, longest=2)
+
+
+def test_no_tokens_no_spans() -> None:
+    assert rank([], *all_allowed(0), top_k=3, longest=30) == []
+
+
+# ---- BERT's run_squad ----
+
+
+def slow_squad_best(
+    windows: Sequence[WindowLogits], longest: int, candidates: int
+) -> set[tuple[int, int]]:
+    """Return the best spans (several where they tie) by run_squad.py's write_predictions, restated
+    over one list of all pairs."""
+
+    def is_max_context(number: int, token: int) -> bool:
+        scores = {
+            n: min(token - w.first, w.stop - 1 - token) + 0.01 * w.count
+            for n, w in enumerate(windows)
+            if w.first <= token < w.stop
+        }
+        return max(scores, key=lambda n: scores[n]) == number
+
+    def best_indexes(logits: NDArray[np.float32]) -> list[int]:
+        return sorted(range(len(logits)), key=lambda i: -logits[i])[:candidates]
+
+    pairs: dict[tuple[int, int], float] = {}
+    for number, window in enumerate(windows):
+        for start in best_indexes(window.start):
+            for end in best_indexes(window.end):
+                inside = all(0 <= i - window.offset < window.count for i in (start, end))
+                if not inside or end < start or end - start + 1 > longest:
+                    continue
+                first, last = (window.first + i - window.offset for i in (start, end))
+                if is_max_context(number, first):
+                    logit = float(window.start[start]) + float(window.end[end])
+                    pairs[first, last] = max(pairs.get((first, last), -math.inf), logit)
+    best = max(pairs.values(), default=0.0)
+    return {span for span, logit in pairs.items() if logit == best}
+
+
+@settings(max_examples=500, deadline=None)
+@given(cases(whole_logits), st.integers(1, 8), st.integers(1, 5))
+def test_squad_best_equals_run_squad(
+    case: tuple[list[WindowLogits], Mask, Mask], longest: int, candidates: int
+) -> None:
+    windows, _, _ = case
+    best = squad_best(windows, longest=longest, candidates=candidates)
+    expected = slow_squad_best(windows, longest, candidates)
+    assert best in expected if expected else best is None

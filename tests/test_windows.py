@@ -1,0 +1,190 @@
+"""Tokens, offsets and windows: against transformers' BERT tokenizer, and their laws on odd
+strings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import BertTokenizer
+
+from qa import catalog
+from qa.catalog import Frame
+from qa.errors import QAError
+from qa.reader import LONGEST_ANSWER
+from qa.windows import PIECE_CHARACTERS, Passage, Windower
+from tests.texts import TRICKY, any_text, prose
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.txt"))
+TOKENIZER = catalog.BUNDLED / catalog.DEFAULT / "tokenizer.json"
+QUESTION = "Who kept the lamp burning through the winter of the long ice?"
+
+
+@pytest.fixture(scope="module")
+def reference() -> BertTokenizer:
+    vocabulary = json.loads(TOKENIZER.read_text(encoding="utf-8"))["model"]["vocab"]
+    return BertTokenizer(vocab=vocabulary)
+
+
+@pytest.mark.parametrize("advance", [1 << 7, 200, 317])
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_windows_are_those_of_transformers(
+    windower: Windower, reference: BertTokenizer, file: Path, advance: int
+) -> None:
+    text = file.read_text(encoding="utf-8")
+    question, _ = windower.question(QUESTION)
+    passage = windower.passage(text)
+    # Peers call the overlap of two windows their stride.
+    overlap = windower.frame.max_sequence - 3 - len(question) - advance
+    expected = reference(
+        QUESTION,
+        text,
+        max_length=windower.frame.max_sequence,
+        truncation="only_second",
+        stride=overlap,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    windows = list(windower.windows(question, passage, advance))
+    assert [window.input_ids.tolist() for window in windows] == expected["input_ids"]
+    assert [window.token_type_ids.tolist() for window in windows] == expected["token_type_ids"]
+    assert len(windows) == windower.count(question, passage, advance)
+    for window, offsets in zip(windows, expected["offset_mapping"], strict=True):
+        spans = offsets[window.offset : window.offset + window.count]
+        starts, ends = np.array(spans).T
+        tokens = slice(window.first, window.first + window.count)
+        # Ours may be wider: they are grown to whole grapheme clusters.
+        assert (passage.starts[tokens] <= starts).all()
+        assert (passage.ends[tokens] >= ends).all()
+        if text.isascii():
+            assert (passage.starts[tokens] == starts).all()
+            assert (passage.ends[tokens] == ends).all()
+
+
+# transformers refuses lone surrogates and takes "[SEP]" for its own separator.
+@pytest.mark.parametrize("text", [t for t in TRICKY if "[SEP]" not in t and "\ud800" not in t])
+def test_token_ids_are_those_of_transformers(
+    windower: Windower, reference: BertTokenizer, text: str
+) -> None:
+    expected = reference(text, add_special_tokens=False)["input_ids"]
+    assert windower.passage(text).ids.tolist() == expected
+
+
+def test_long_texts_tokenize_as_whole(windower: Windower) -> None:
+    text = prose(3 * PIECE_CHARACTERS // 6) + " " + "日本語" * 50 + "\u3000" + prose(500)
+    assert len(text) > 3 * PIECE_CHARACTERS
+    whole = windower._tokenizer.encode(text, add_special_tokens=False)
+    passage = windower.passage(text)
+    assert passage.ids.tolist() == whole.ids
+    assert list(zip(passage.starts, passage.ends, strict=True)) == whole.offsets
+
+
+def test_a_long_text_without_white_space(windower: Windower) -> None:
+    text = "猫" * (3 * PIECE_CHARACTERS)
+    assert windower.passage(text).starts.tolist() == list(range(len(text)))
+
+
+def test_special_tokens_in_a_text_are_text(windower: Windower) -> None:
+    ids = windower.passage("[CLS] [SEP] [PAD] [MASK]").ids
+    assert not set(ids) & {0, 101, 102, 103}
+
+
+def grapheme_edges(text: str) -> set[int]:
+    return {0, *(match.end() for match in regex.finditer(r"\X", text))}
+
+
+@settings(max_examples=1000, deadline=None)
+@given(text=any_text)
+def test_answers_can_only_begin_and_end_at_graphemes(windower: Windower, text: str) -> None:
+    passage = windower.passage(text)
+    edges = grapheme_edges(text)
+    assert set(passage.starts[passage.begins]) <= edges
+    assert set(passage.ends[passage.closes]) <= edges
+    assert (passage.starts < passage.ends).all()
+    assert len(passage) == 0 or (passage.begins[0] and passage.closes[-1])
+    # Where one answer may end the next may begin, and nowhere do they share a character.
+    assert (passage.closes[:-1] == passage.begins[1:]).all()
+    assert (passage.ends[:-1][passage.closes[:-1]] <= passage.starts[1:][passage.begins[1:]]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("unbelievably electrophoresis", ["unbelievably", "electrophoresis"]),
+        ("cafe\u0301s, e\u0301te\u0301!", ["cafe\u0301s", ",", "e\u0301te\u0301", "!"]),
+        ("日本の首都", ["日", "本", "の", "首", "都"]),
+        ("東京タワー", ["東", "京", "タ", "ワー"]),
+        ("‼\u200d‼", ["‼\u200d‼"]),
+        ("İstanbul", ["İstanbul"]),
+    ],
+)
+def test_the_smallest_answers(windower: Windower, text: str, parts: list[str]) -> None:
+    passage = windower.passage(text)
+    starts, ends = passage.starts[passage.begins], passage.ends[passage.closes]
+    assert [text[start:end] for start, end in zip(starts, ends, strict=True)] == parts
+
+
+def test_a_word_longer_than_any_answer_can_be_answered_in_part(windower: Windower) -> None:
+    passage = windower.passage("q7" * 45)
+    assert len(passage) > LONGEST_ANSWER
+    assert passage.begins.all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    n=st.integers(1, 2000),
+    question_length=st.integers(1, 64),
+    advance_share=st.floats(0.01, 1),
+)
+def test_every_token_is_in_a_window_and_every_short_span_in_one(
+    windower: Windower, n: int, question_length: int, advance_share: float
+) -> None:
+    ids = np.arange(n)
+    flags = np.ones(n, np.bool_)
+    passage = Passage("x" * n, ids, ids, ids + 1, flags, flags)
+    question = [7] * question_length
+    capacity = windower.capacity(question)
+    advance = max(1, int(capacity * advance_share))
+    windows = list(windower.windows(question, passage, advance))
+    assert len(windows) == windower.count(question, passage, advance)
+    assert windows[0].first == 0
+    seen = {(w.first, w.first + w.count) for w in windows}
+    assert max(stop for _, stop in seen) == n
+    overlap = capacity - advance
+    for start in range(n):
+        stop = min(n, start + max(1, overlap))
+        assert any(a <= start and stop <= b for a, b in seen)
+    for window in windows:
+        assert len(window.input_ids) <= windower.frame.max_sequence
+        assert (window.input_ids[window.offset : -1] == ids[window.first :][: window.count]).all()
+
+
+@pytest.mark.parametrize("advance", [0, -1, 384])
+def test_an_advance_that_would_leave_tokens_out_is_refused(
+    windower: Windower, advance: int
+) -> None:
+    question, _ = windower.question(QUESTION)
+    with pytest.raises(ValueError, match="advance"):
+        next(windower.windows(question, windower.passage("a"), advance))
+
+
+def test_a_long_question_is_cut(windower: Windower) -> None:
+    exact, cut = windower.question("why " * 64)
+    assert (len(exact), cut) == (64, False)
+    longer, cut = windower.question("why " * 65)
+    assert (longer, cut) == (exact, True)
+
+
+def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text('{"model": 3}', encoding="utf-8")
+    with pytest.raises(QAError, match="not a readable tokenizer"):
+        Windower(file, Frame(), LONGEST_ANSWER)
+
+
+def test_a_tokenizer_of_another_kind_is_refused() -> None:
+    with pytest.raises(QAError, match="has no <s> or </s>"):
+        Windower(TOKENIZER, Frame(cls="<s>", sep="</s>"), LONGEST_ANSWER)
