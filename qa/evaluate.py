@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from qa import squad
 from qa.reader import Reader
@@ -34,14 +33,9 @@ def evaluate(
     """Answer every example; `progress` is called with the number done after each."""
     started = time.perf_counter()
     predictions: dict[str, str] = {}
-    # Questions about one paragraph stand together in SQuAD files: it is tokenized once for all of
-    # them.
-    for passage, group in groupby(examples, key=lambda example: example.passage):
-        asked = list(group)
-        answers = reader.predict_squad([example.question for example in asked], passage)
-        for example, text in zip(asked, answers, strict=True):
-            predictions[example.id] = text
-            progress(len(predictions))
+    for example in examples:
+        predictions[example.id] = reader.predict_squad(example.question, example.passage)
+        progress(len(predictions))
     seconds = time.perf_counter() - started
     answerable = [example for example in examples if example.references]
     impossible = [example for example in examples if not example.references]

@@ -8,7 +8,6 @@ result.answers[0].text
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -100,11 +99,7 @@ class Reader:
             raise InputError("The question has no readable characters; type it in words.")
         tokens = self._windower.passage(passage)
         clock.lap("tokenize")
-        advance = self._windower.capacity(question_ids) - OVERLAP
-        windows = [
-            self._model.run(window)
-            for window in self._windower.windows(question_ids, tokens, advance)
-        ]
+        windows = self._run(question_ids, tokens, self._windower.capacity(question_ids) - OVERLAP)
         clock.lap("run")
         spans = rank(
             windows,
@@ -126,18 +121,19 @@ class Reader:
             milliseconds=clock.milliseconds(),
         )
 
-    def predict_squad(self, questions: list[str], passage: str) -> Iterator[str]:
-        """Yield each question's best answer by the protocol of SQuAD model cards: windows that
-        advance by 128 tokens, run_squad's choice, no rules of ours about words or overlaps. Empty
-        where there is no valid span."""
+    def predict_squad(self, question: str, passage: str) -> str:
+        """Return the best answer by the protocol of SQuAD model cards: windows that advance by 128
+        tokens, run_squad's choice, no rules of ours about words or overlaps. Empty where there is
+        no valid span."""
+        question_ids, _ = self._windower.question(question)
         tokens = self._windower.passage(passage)
-        for question in questions:
-            question_ids, _ = self._windower.question(question)
-            windows = self._windower.windows(question_ids, tokens, SQUAD_DOC_STRIDE)
-            best = squad_best(
-                [self._model.run(window) for window in windows], longest=LONGEST_ANSWER
-            )
-            yield _answer(tokens, *best, 1.0).text if best else ""
+        windows = self._run(question_ids, tokens, SQUAD_DOC_STRIDE)
+        best = squad_best(windows, longest=LONGEST_ANSWER)
+        return _answer(tokens, *best, 1.0).text if best else ""
+
+    def _run(self, question: list[int], passage: Passage, advance: int) -> list[WindowLogits]:
+        windows = self._windower.windows(question, passage, advance)
+        return [self._model.run(window) for window in windows]
 
 
 class _Clock:
