@@ -1,4 +1,4 @@
-"""The models there are: a card each, and where their folders lie.
+"""The models there are: a card each, installed or not, and where their folders lie.
 
 A model is a folder with model.onnx, tokenizer.json and model.json (its card as data). Nothing is
 loaded or fetched here.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from qa.errors import InputError, QAError
+from qa.published import PUBLISHED, Published
 
 DEFAULT = "minilm-l6-squad-int8"
 BUNDLED = Path(__file__).resolve().parent.parent / "models"
@@ -35,7 +36,7 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """What is known of a model. Sizes in bytes, accuracy in percent (None where nobody measured
-    it)."""
+    it); `to_fetch` is 0 for a model that is installed."""
 
     name: str
     folder: Path
@@ -52,15 +53,18 @@ class ModelCard:
     temperature: float = 1.0
     frame: Frame = field(default_factory=Frame)
     file_sizes: Mapping[str, int] = field(default_factory=dict)
+    to_fetch: int = 0
 
     @property
     def installed(self) -> bool:
-        return all((self.folder / file).is_file() for file in MODEL_FILES)
+        return not self.to_fetch and all((self.folder / file).is_file() for file in MODEL_FILES)
 
     @property
     def size(self) -> int:
-        """Bytes on disk, all files together."""
-        return sum(file.stat().st_size for file in self.folder.glob("*") if file.is_file())
+        """Bytes on disk, all files together; where it is not installed, bytes to fetch."""
+        return self.to_fetch or sum(
+            file.stat().st_size for file in self.folder.glob("*") if file.is_file()
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `python -m qa models --json` lists."""
@@ -107,6 +111,29 @@ def models() -> list[ModelCard]:
     return sorted(found.values(), key=lambda card: (card.name != DEFAULT, card.name))
 
 
+def not_installed() -> list[ModelCard]:
+    """Return the cards of the models that can be fetched and are not there."""
+    there = {card.name for card in models()}
+    return [
+        replace(
+            _card(entry.card(), folders()[0] / entry.name),
+            to_fetch=sum(file.size for file in entry.files[entry.precision]),
+        )
+        for entry in PUBLISHED
+        if entry.name not in there
+    ]
+
+
+def published(name: str) -> Published:
+    """Return the model that can be fetched under this name or alias. Raises InputError where there
+    is none."""
+    for entry in PUBLISHED:
+        if name == entry.name or name in entry.aliases:
+            return entry
+    known = ", ".join(entry.name for entry in PUBLISHED)
+    raise InputError(f"No model {name!r} can be fetched; choose one of {known}.")
+
+
 def find(name: str | Path) -> ModelCard:
     """Return the card of an installed model by name, alias or folder. Raises InputError where there
     is none."""
@@ -118,6 +145,11 @@ def find(name: str | Path) -> ModelCard:
     # A bare word is a name, never a folder that happens to lie in the working directory.
     if (len(folder.parts) > 1 or folder.is_absolute()) and folder.is_dir():
         return read_card(folder)
+    for entry in PUBLISHED:
+        if name == entry.name or name in entry.aliases:
+            raise InputError(
+                f"{name} is not installed; fetch it with: python -m qa fetch {entry.name}"
+            )
     known = ", ".join(card.name for card in cards) or "none"
     raise InputError(
         f"There is no model {str(name)!r}; choose one of those installed ({known}) "

@@ -91,9 +91,13 @@ def read(xml: Path) -> Graph:
     weights = xml.with_suffix(".bin")
     for path, limit in ((xml, MAX_XML_BYTES), (weights, MAX_BIN_BYTES)):
         if not path.is_file():
-            raise IRError(f"There is no file {path}: an OpenVINO model is an .xml and a .bin of the same name.")
+            raise IRError(
+                f"There is no file {path}: an OpenVINO model is an .xml and a .bin of the same name."
+            )
         if path.stat().st_size > limit:
-            raise IRError(f"{path} is larger than the {limit / 1e6:.0f} MB that any model of this family needs.")
+            raise IRError(
+                f"{path} is larger than the {limit / 1e6:.0f} MB that any model of this family needs."
+            )
     root = _parse(xml)
     version = root.get("version", "")
     if root.tag != "net" or version not in ("10", "11"):
@@ -123,7 +127,9 @@ def _parse(xml: Path) -> Element:
         nonlocal count
         count += 1
         if count > MAX_XML_ELEMENTS:
-            raise IRError(f"{xml} has more than {MAX_XML_ELEMENTS} elements, which no model of this family needs.")
+            raise IRError(
+                f"{xml} has more than {MAX_XML_ELEMENTS} elements, which no model of this family needs."
+            )
         builder.start(tag, attributes)
 
     def refuse(*_: object) -> None:
@@ -132,6 +138,7 @@ def _parse(xml: Path) -> Element:
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
     parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(xml.read_bytes(), True)
@@ -152,8 +159,15 @@ def _layer(element: Element, blob: Array) -> tuple[Layer, _Ports]:
     data = element.find("data")
     attributes = dict(data.attrib) if data is not None else {}
     inputs = tuple(_integer(port.get("id"), where) for port in element.iterfind("input/port"))
-    outputs = {_integer(port.get("id"), where): _port(port, where) for port in element.iterfind("output/port")}
-    constants = {"value": _constant(attributes, tuple(outputs.values()), blob, where)} if kind == "Const" else {}
+    outputs = {
+        _integer(port.get("id"), where): _port(port, where)
+        for port in element.iterfind("output/port")
+    }
+    constants = (
+        {"value": _constant(attributes, tuple(outputs.values()), blob, where)}
+        if kind == "Const"
+        else {}
+    )
     layer = Layer(
         id=_integer(element.get("id"), where),
         name=name,
@@ -182,16 +196,25 @@ def _element_type(precision: str) -> str:
     return "boolean" if word == "bool" else re.sub("^fp", "f", word)
 
 
-def _constant(attributes: Mapping[str, str], outputs: tuple[Port, ...], blob: Array, where: str) -> Array:
+def _constant(
+    attributes: Mapping[str, str], outputs: tuple[Port, ...], blob: Array, where: str
+) -> Array:
     """The view of the .bin that a Const names; releases of version 10 may leave its type to the port."""
     element_type = attributes.get("element_type") or (outputs[0].dtype if outputs else "")
     if element_type not in DTYPES:
-        raise IRError(f"{where} holds numbers of the type “{element_type}”, which cannot be converted.")
+        raise IRError(
+            f"{where} holds numbers of the type “{element_type}”, which cannot be converted."
+        )
     dtype = np.dtype(DTYPES[element_type])
     shape = dimensions(attributes.get("shape", ""), where)
-    offset, size = _integer(attributes.get("offset"), where), _integer(attributes.get("size"), where)
+    offset, size = (
+        _integer(attributes.get("offset"), where),
+        _integer(attributes.get("size"), where),
+    )
     if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != size:
-        raise IRError(f"{where} says it has {size} bytes, but its shape {list(shape)} needs another number.")
+        raise IRError(
+            f"{where} says it has {size} bytes, but its shape {list(shape)} needs another number."
+        )
     if offset + size > blob.size:
         raise IRError(
             f"{where} reaches to byte {offset + size}, but the .bin ends at {blob.size}: fetch the .bin again."
@@ -202,7 +225,9 @@ def _constant(attributes: Mapping[str, str], outputs: tuple[Port, ...], blob: Ar
 def dimensions(text: str, where: str) -> tuple[int, ...]:
     """A shape as attributes write it: "1, 384", "" for a scalar, "?" (or "1..384") for an unknown size."""
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    return tuple(-1 if "?" in part or ".." in part else _integer(part, where, least=-1) for part in parts)
+    return tuple(
+        -1 if "?" in part or ".." in part else _integer(part, where, least=-1) for part in parts
+    )
 
 
 def _integer(text: str | None, where: str, *, least: int = 0) -> int:
@@ -210,7 +235,9 @@ def _integer(text: str | None, where: str, *, least: int = 0) -> int:
     match = re.fullmatch(r"-?\d{1,13}", (text or "").strip())
     if match and least <= (number := int(match[0])) <= 1 << 40:
         return number
-    raise IRError(f"{where} has “{(text or '')[:40]}” where the .xml needs a whole number of at least {least}.")
+    raise IRError(
+        f"{where} has “{(text or '')[:40]}” where the .xml needs a whole number of at least {least}."
+    )
 
 
 # ------------------------------------------------------------------------------------------------
@@ -222,11 +249,17 @@ def _connect(edges: Iterable[Element], layers: dict[int, Layer], ports: dict[int
     sources: dict[tuple[int, int], Value] = {}
     for edge in edges:
         keys = ("from-layer", "from-port", "to-layer", "to-port")
-        source, output, target, port = (_integer(edge.get(key), "An edge of the .xml") for key in keys)
+        source, output, target, port = (
+            _integer(edge.get(key), "An edge of the .xml") for key in keys
+        )
         if source not in layers or output not in ports[source].outputs:
-            raise IRError(f"An edge of the .xml comes from output {output} of layer {source}, which does not exist.")
+            raise IRError(
+                f"An edge of the .xml comes from output {output} of layer {source}, which does not exist."
+            )
         if target not in layers or port not in ports[target].inputs:
-            raise IRError(f"An edge of the .xml leads to input {port} of layer {target}, which does not exist.")
+            raise IRError(
+                f"An edge of the .xml leads to input {port} of layer {target}, which does not exist."
+            )
         if (target, port) in sources:
             raise IRError(f"Two edges of the .xml lead to input {port} of the {layers[target]}.")
         sources[target, port] = (source, ports[source].outputs.index(output))

@@ -20,7 +20,9 @@ class Dim:
     sequence: int = 0
 
     def __mul__(self, other: "Dim") -> "Dim":
-        return Dim(self.factor * other.factor, self.batch + other.batch, self.sequence + other.sequence)
+        return Dim(
+            self.factor * other.factor, self.batch + other.batch, self.sequence + other.sequence
+        )
 
     @property
     def fixed(self) -> bool:
@@ -87,7 +89,9 @@ def reshaped(shape: Shape, target: tuple[int, ...], sizes: Sizes, where: str) ->
     """
     frozen = sizes.shape(shape)
     if prod(frozen) != prod(target) or min(target, default=1) < 1:
-        raise IRError(f"{where} turns the shape {list(frozen)} into {list(target)}, which holds another number.")
+        raise IRError(
+            f"{where} turns the shape {list(frozen)} into {list(target)}, which holds another number."
+        )
     result: list[Dim] = []
     i = j = 0
     while i < len(frozen) or j < len(target):
@@ -123,9 +127,13 @@ def _split(dim: Dim, target: tuple[int, ...], sizes: Sizes, where: str) -> list[
             Dim(size),
         )
         if dim.factor % axis.factor:
-            raise IRError(f"{where} tears the batch or the sequence apart, so it cannot run at other sizes.")
+            raise IRError(
+                f"{where} tears the batch or the sequence apart, so it cannot run at other sizes."
+            )
         dim = Dim(dim.factor // axis.factor, dim.batch - axis.batch, dim.sequence - axis.sequence)
         result.append(axis)
     if sizes.of(dim) != 1:
-        raise IRError(f"{where} tears the batch or the sequence apart, so it cannot run at other sizes.")
+        raise IRError(
+            f"{where} tears the batch or the sequence apart, so it cannot run at other sizes."
+        )
     return [result[0] * dim, *result[1:]]  # a batch frozen at one, dropped from the target

@@ -137,7 +137,7 @@ def test_names_come_in_many_scripts_with_both_kinds_of_accent() -> None:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-X", "utf8", "-m", *arguments],
+        [sys.executable, "-X", "utf8", *arguments],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
@@ -147,7 +147,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_ask_from_python_answers_the_first_question() -> None:
-    done = run("examples.ask_from_python")
+    done = run("-m", "examples.ask_from_python")
     assert done.stderr == ""
     assert done.returncode == 0
     passage = read("lighthouse.txt")
@@ -169,17 +169,26 @@ def test_ask_from_python_answers_the_first_question() -> None:
     ],
 )
 def test_ask_from_python_says_what_is_wrong(arguments: tuple[str, ...], sentence: str) -> None:
-    done = run("examples.ask_from_python", *arguments)
+    done = run("-m", "examples.ask_from_python", *arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(sentence)
     assert done.stderr.count("\n") == 1
 
 
-def test_call_the_api_says_that_nothing_answers() -> None:
+# Runs the script and names every host it looks up.
+WATCHED = """
+import runpy, sys
+sys.addaudithook(lambda event, args: event == "socket.getaddrinfo" and print(args[0]))
+runpy.run_module("examples.call_the_api", run_name="__main__")
+"""
+
+
+def test_call_the_api_says_that_nobody_answers_and_asks_nobody_else() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody else can answer there
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody can answer there
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-        done = run("examples.call_the_api", url)
+        done = run("-c", WATCHED, url)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Nothing answers at {url};")
+    assert done.stderr.startswith(f"No Verbatim answers at {url};")
     assert done.stderr.count("\n") == 1
+    assert set(done.stdout.split()) == {"127.0.0.1"}

@@ -1,0 +1,155 @@
+"""Start Verbatim: read the flags, load the model, serve the page.
+
+What the page shows and does is in ui/; how a question is answered is in qa/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import inspect
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+from qa import catalog
+from qa.errors import InputError, QAError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until stopped. Returns the exit code: 0 stopped, 1 it could not be done, 2 bad usage."""
+    options = _parser().parse_args(arguments)
+    # Gradio would otherwise tell its makers that it was started.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        if options.port is not None:
+            _check_free(options.host, options.port)
+        _serve(options)
+    except InputError as error:
+        return _complain(error, 2)
+    except (QAError, OSError) as error:
+        return _complain(error, 1)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}; see {self.prog} --help.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python app.py",
+        description="Ask a text a question in the browser and see the exact words that answer it.",
+    )
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        help="address to listen on; 0.0.0.0 lets other computers in (GRADIO_SERVER_NAME, else 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get("GRADIO_SERVER_PORT"),
+        help="port to listen on (GRADIO_SERVER_PORT, else the first free one from 7860)",
+    )
+    parser.add_argument(
+        "--share", action="store_true", help="also serve on a public link, through Gradio's servers"
+    )
+    parser.add_argument(
+        "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors to log in"
+    )
+    parser.add_argument(
+        "--model",
+        default=catalog.DEFAULT,
+        help="the model that answers first: name, alias or folder (%(default)s)",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
+
+
+def _auth(text: str) -> tuple[str, str]:
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise argparse.ArgumentTypeError("give a name and a password as USER:PASSWORD")
+    return user, password
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise QAError where this address cannot be listened on: Gradio would say it less plainly, and later."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = f"Port {port} is in use; choose another with --port."
+        else:
+            reason = f"{host} port {port} cannot be listened on: {error.strerror}."
+        raise QAError(reason) from error
+
+
+def _serve(options: argparse.Namespace) -> None:
+    with _without_stub_files():
+        import gradio  # noqa: F401
+
+    from ui import page, theme
+    from ui.readers import Readers
+
+    blocks = page.build(Readers(options.model))
+    _, local_url, share_url = blocks.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share,
+        auth=options.auth,
+        theme=theme.theme(),
+        css_paths=[page.HERE / "style.css"],
+        favicon_path=page.HERE / "favicon.svg",
+        footer_links=[],
+        run_history=False,  # would keep what visitors ask in their browsers
+        enable_monitoring=False,
+        ssr_mode=False,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    sys.stdout.write(f"Verbatim is at {share_url or local_url} (Ctrl+C stops it)\n")
+    sys.stdout.flush()
+    blocks.block_thread()
+
+
+@contextmanager
+def _without_stub_files() -> Iterator[None]:
+    """Keep Gradio from rewriting its editor stubs (.pyi) at every import, more than half of its import time.
+
+    It leaves out classes that come from no file, so its own are said to.
+    """
+    real: Callable[[object], str] = inspect.getfile
+
+    def getfile(thing: object) -> str:
+        if type(thing).__module__ == "gradio.component_meta":
+            raise OSError("no stub file wanted")
+        return real(thing)
+
+    inspect.getfile = getfile
+    try:
+        yield
+    finally:
+        inspect.getfile = real
+
+
+def _complain(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

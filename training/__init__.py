@@ -1,0 +1,1 @@
+"""How the bundled models are made. The app never imports this."""

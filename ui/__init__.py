@@ -1,0 +1,1 @@
+"""What people see and programs call: the page, its look, and the HTTP endpoint. No model code."""

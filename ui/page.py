@@ -1,0 +1,180 @@
+"""The ask page: what stands where, and what happens when somebody asks.
+
+How answers are drawn is in `answers`, how everything looks in `theme` and style.css; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from qa import InputError, QAError
+from qa.reader import MAX_CHARACTERS
+from ui import answers, endpoint, examples
+from ui.readers import Readers
+
+HERE = Path(__file__).resolve().parent
+MOST_ANSWERS = 10
+ANSWERS = 3
+
+# Two passages are read at a time; more only makes each of them slower. The rest wait in the queue.
+_READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading"}
+# The page's own events are no interface for other programs.
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+
+_MASTHEAD = (
+    '<header class="vb-masthead"><h1><span>Verbatim</span></h1>'
+    "<p>Ask a text. See the exact words that answer it.</p></header>"
+)
+
+
+def build(readers: Readers) -> gr.Blocks:
+    """Build the page, the first example on it already answered."""
+    offered = examples.read()
+    first = offered[0]
+    model_name = readers.default.card.name
+
+    def ask(question: str, passage: str, model: str, top_k: int) -> list[str]:
+        """Return the answers, the marked passage and what is wrong with passage and question."""
+        try:
+            result = readers.get(model).answer(question, passage, top_k)
+        except InputError as error:
+            sentence = answers.draw_error(str(error))
+            about_passage = not passage.strip() or len(passage) > MAX_CHARACTERS
+            wrong = [sentence, ""] if about_passage else ["", sentence]
+            return [answers.NOTHING_ASKED, answers.NOTHING_MARKED, *wrong]
+        except QAError as error:
+            return [answers.draw_error(str(error)), answers.NOTHING_MARKED, "", ""]
+        drawn = [answers.draw_answers(result, passage), answers.draw_passage(result, passage)]
+        return [*drawn, "", ""]
+
+    def open_example(index: int, model: str, top_k: int) -> list[Any]:
+        """Return an example's passage and questions, the first of them asked."""
+        example = offered[index]
+        question = example.questions[0]
+        return [
+            example.passage,
+            question,
+            _questions(example),
+            *ask(question, example.passage, model, top_k),
+        ]
+
+    def ask_offered(sample: list[str], passage: str, model: str, top_k: int) -> list[str]:
+        return [sample[0], *ask(sample[0], passage, model, top_k)]
+
+    arrival = ask(first.questions[0], first.passage, model_name, ANSWERS)
+
+    with endpoint.Blocks(title="Verbatim", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(_MASTHEAD, apply_default_css=False)
+        with gr.Row(elem_id="vb-desk", equal_height=False):
+            with gr.Column(scale=5, min_width=320, elem_id="vb-asking"):
+                texts = gr.Dataset(
+                    label="Try a text",
+                    components=[gr.Textbox(visible=False)],
+                    samples=[[example.title] for example in offered],
+                    type="index",
+                    elem_id="vb-texts",
+                )
+                passage = gr.Textbox(
+                    first.passage,
+                    label="Passage",
+                    lines=12,
+                    max_lines=12,
+                    placeholder="Paste the text you want to ask about.",
+                    elem_id="vb-passage",
+                )
+                passage_wrong = gr.HTML("", elem_classes="vb-wrong", apply_default_css=False)
+                with gr.Row(elem_id="vb-question-row"):
+                    question = gr.Textbox(
+                        first.questions[0],
+                        label="Question",
+                        lines=1,
+                        max_lines=1,
+                        placeholder="What do you want to know?",
+                        html_attributes=gr.InputHTMLAttributes(
+                            enterkeyhint="search", autocomplete="off"
+                        ),
+                        elem_id="vb-question",
+                        min_width=0,
+                        scale=1,
+                    )
+                    button = gr.Button(
+                        "Ask", variant="primary", elem_id="vb-ask", min_width=88, scale=0
+                    )
+                question_wrong = gr.HTML("", elem_classes="vb-wrong", apply_default_css=False)
+                with gr.Row(elem_id="vb-settings"):
+                    model = gr.Dropdown(
+                        [(card.title or card.name, card.name) for card in readers.cards()],
+                        value=model_name,
+                        label="Model",
+                        filterable=False,
+                        min_width=0,
+                        scale=1,
+                    )
+                    top_k = gr.Dropdown(
+                        list(range(1, MOST_ANSWERS + 1)),
+                        value=ANSWERS,
+                        label="Number of answers",
+                        filterable=False,
+                        min_width=0,
+                        scale=1,
+                    )
+                questions = _questions(first)
+            with gr.Column(scale=7, min_width=320, elem_id="vb-answering"):
+                ranked = gr.HTML(
+                    arrival[0],
+                    html_template="<h2>Answers</h2>${value}",
+                    elem_id="vb-ranked",
+                    apply_default_css=False,
+                )
+                marked = gr.HTML(
+                    arrival[1],
+                    html_template="<h2>In the passage</h2>${value}",
+                    js_on_load=(HERE / "script.js").read_text(encoding="utf-8"),
+                    elem_id="vb-marked",
+                    apply_default_css=False,
+                )
+
+        shown = [ranked, marked, passage_wrong, question_wrong]
+        gr.on(
+            [button.click, question.submit, model.input, top_k.input],
+            ask,
+            [question, passage, model, top_k],
+            shown,
+            show_progress_on=[ranked, marked],
+            trigger_mode="always_last",
+            **_READING,
+            **_PRIVATE,
+        )
+        texts.click(
+            open_example,
+            [texts, model, top_k],
+            [passage, question, questions, *shown],
+            show_progress_on=[ranked, marked],
+            **_READING,
+            **_PRIVATE,
+        )
+        questions.click(
+            ask_offered,
+            [questions, passage, model, top_k],
+            [question, *shown],
+            show_progress_on=[ranked, marked],
+            **_READING,
+            **_PRIVATE,
+        )
+        gr.api(endpoint.answer_with(readers), api_name="answer", **_READING)
+    return page
+
+
+def _questions(example: examples.Example) -> gr.Dataset:
+    """The questions to click, for the page or as an update of it."""
+    return gr.Dataset(
+        label="Ask it",
+        components=[gr.Textbox(visible=False)],
+        samples=[[question] for question in example.questions],
+        sample_labels=list(example.questions),
+        samples_per_page=4,
+        elem_id="vb-questions",
+    )
