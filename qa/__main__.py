@@ -1,4 +1,4 @@
-"""The command line: python -m qa ask | evaluate | models.
+"""The command line: python -m qa ask | evaluate | models | fetch | remove | convert.
 
 Prints for people, and with --json one JSON object on standard output. Errors are one line on
 standard error. Exit codes: 0 done, 1 it could not be done, 2 bad usage or input.
@@ -9,12 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qa import catalog
 from qa.errors import InputError, QAError
+
+if TYPE_CHECKING:
+    from qa.store import Progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +85,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model(evaluate)
 
-    add("models", _models, "List the installed models.")
+    add("models", _models, "List the models: those installed, and those that can be fetched.")
+
+    fetch = add("fetch", _fetch, "Fetch a published model, check it and install it.")
+    fetch.add_argument("name", metavar="NAME", help="as `models` lists it")
+    fetch.add_argument(
+        "--mirror",
+        metavar="M",
+        help="take the files from this address or folder (else QA_MIRROR, else the publisher)",
+    )
+    fetch.add_argument(
+        "--precision", metavar="P", help="FP16-INT8 or FP32-INT8 (else what the model lists first)"
+    )
+
+    remove = add("remove", _remove, "Remove a fetched model.")
+    remove.add_argument("name", metavar="NAME", help="as `models` lists it")
+
+    convert = add("convert", _convert, "Convert an OpenVINO BERT model to ONNX.")
+    convert.add_argument("xml", metavar="MODEL.xml", type=Path, help="its .bin beside it")
+    convert.add_argument("folder", metavar="OUT_DIR", type=Path, help="gets model.onnx")
     return parser
 
 
@@ -135,18 +157,69 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    cards = catalog.models()
+    cards = [*catalog.models(), *catalog.not_installed()]
     if options.json:
         _print_json({"models": [card.to_dict() for card in cards]})
         return
     for card in cards:
+        names = " or ".join((card.name, *card.aliases))
         accuracy = (
             f"EM {card.exact_match:.1f}, F1 {card.f1:.1f}"
             if card.exact_match and card.f1
             else "accuracy unknown"
         )
+        source = f" on {card.measured_on}" if card.measured_on else ""
         default = ", the default" if card.name == catalog.DEFAULT else ""
-        print(f"{card.name}  {card.size / 1e6:.0f} MB, {accuracy}{default}")
+        fetch = "" if card.installed else ", not installed: python -m qa fetch"
+        print(f"{names}  {card.size / 1e6:.0f} MB, {accuracy}{source}{default}{fetch}")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from qa import store
+
+    card = store.fetch(
+        options.name,
+        mirror=options.mirror,
+        precision=options.precision,
+        progress=_fetch_progress(options.name),
+    )
+    if options.json:
+        _print_json({"model": card.name, "path": str(card.folder)})
+    else:
+        print(f"{card.name} is installed in {card.folder} ({card.size / 1e6:.0f} MB)")
+
+
+def _remove(options: argparse.Namespace) -> None:
+    from qa import store
+
+    paths = [str(path) for path in store.remove(options.name)]
+    if options.json:
+        _print_json({"model": options.name, "removed": paths})
+    else:
+        print(f"{options.name} is removed from {' and '.join(paths)}")
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from qa.openvino_ir import convert
+
+    if not options.xml.is_file():
+        raise InputError(f"{options.xml} cannot be read: there is no such file.")
+    try:
+        done = convert(options.xml, options.folder)
+    except OSError as error:
+        raise QAError(f"{options.folder} cannot be written: {error.strerror}.") from error
+    if options.json:
+        _print_json(
+            {
+                "path": str(done.path),
+                "inputs": list(done.inputs),
+                "outputs": list(done.outputs),
+                "seconds": done.seconds,
+            }
+        )
+    else:
+        print(f"{done.path} is made in {done.seconds:.1f} s")
+        print(f"inputs {', '.join(done.inputs)}; outputs {', '.join(done.outputs)}")
 
 
 def _read_text(name: str) -> str:
@@ -184,6 +257,47 @@ def _progress(total: int) -> Callable[[int], None]:
             )
 
     return show
+
+
+def _fetch_progress(name: str) -> Callable[[Progress], None]:
+    """Show on standard error how far a fetch is: as a line that changes where a person is watching,
+    elsewhere as a line every ten seconds."""
+    shown_at, watched = time.monotonic(), sys.stderr.isatty()
+
+    def show(progress: Progress) -> None:
+        nonlocal shown_at
+        now = time.monotonic()
+        ends = progress.done == progress.total
+        if not watched and not ends and progress.step == "fetch" and now < shown_at + 10:
+            return
+        shown_at = now
+        match progress.step:
+            case "wait":
+                line = f"Another process is fetching {name}; waiting for it"
+            case "convert":
+                line = f"Converting {name}"
+            case "fetch":
+                line = f"{name}: {_amount(progress)}"
+        changes = watched and progress.step == "fetch"
+        # Erase to the end of the line: the one before may have been longer.
+        print(
+            f"\r{line}\x1b[K" if changes else line,
+            end="" if changes and not ends else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return show
+
+
+def _amount(progress: Progress) -> str:
+    text = f"{progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
+    if progress.rate:
+        text += f", {progress.rate / 1e6:,.1f} MB/s"
+    if progress.seconds_left:
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        text += f", {minutes}:{seconds:02} left"
+    return text
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from qa import published
 from qa.errors import InputError, QAError
-from qa.published import PUBLISHED, Published
 
 DEFAULT = "minilm-l6-squad-int8"
 BUNDLED = Path(__file__).resolve().parent.parent / "models"
@@ -51,6 +51,8 @@ class ModelCard:
     f1: float | None = None
     measured_on: str = ""
     temperature: float = 1.0
+    null_bias: float | None = None  # see qa.spans.rank; None where no answer cannot be told
+    no_answer_threshold: float | None = None  # a result above it is probably not in the text
     frame: Frame = field(default_factory=Frame)
     file_sizes: Mapping[str, int] = field(default_factory=dict)
     to_fetch: int = 0
@@ -119,19 +121,9 @@ def not_installed() -> list[ModelCard]:
             _card(entry.card(), folders()[0] / entry.name),
             to_fetch=sum(file.size for file in entry.files[entry.precision]),
         )
-        for entry in PUBLISHED
+        for entry in published.PUBLISHED
         if entry.name not in there
     ]
-
-
-def published(name: str) -> Published:
-    """Return the model that can be fetched under this name or alias. Raises InputError where there
-    is none."""
-    for entry in PUBLISHED:
-        if name == entry.name or name in entry.aliases:
-            return entry
-    known = ", ".join(entry.name for entry in PUBLISHED)
-    raise InputError(f"No model {name!r} can be fetched; choose one of {known}.")
 
 
 def find(name: str | Path) -> ModelCard:
@@ -145,11 +137,8 @@ def find(name: str | Path) -> ModelCard:
     # A bare word is a name, never a folder that happens to lie in the working directory.
     if (len(folder.parts) > 1 or folder.is_absolute()) and folder.is_dir():
         return read_card(folder)
-    for entry in PUBLISHED:
-        if name == entry.name or name in entry.aliases:
-            raise InputError(
-                f"{name} is not installed; fetch it with: python -m qa fetch {entry.name}"
-            )
+    if published.find(str(name)):
+        raise InputError(f"{name} is not installed; fetch it with: python -m qa fetch {name}")
     known = ", ".join(card.name for card in cards) or "none"
     raise InputError(
         f"There is no model {str(name)!r}; choose one of those installed ({known}) "
@@ -201,6 +190,8 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
         f1=measured.get("f1"),
         measured_on=measured.get("dataset", ""),
         temperature=float(data["temperature"]),
+        null_bias=data.get("null_bias"),
+        no_answer_threshold=data.get("no_answer_threshold"),
         frame=Frame(
             cls=special["cls"],
             sep=special["sep"],

@@ -28,15 +28,15 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 Report = Callable[[int], object]  # called with the bytes of the file that are there
 
 
-class InterruptedDownload(QAError):
+class BrokenOffError(QAError):
     """The connection failed for good; what has arrived is kept and will be gone on from."""
 
 
-class _Missing(Exception):
+class _NotThereError(Exception):
     """There is nothing at this address."""
 
 
-class _Retry(Exception):
+class _PassingError(Exception):
     """This attempt failed in a way the next may not. `wait` is what the server asks for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
@@ -79,24 +79,23 @@ def from_web(
 ) -> None:
     """Fetch `file` from the first address that has it to `target`.
 
-    Raises InterruptedDownload where the server cannot be reached or breaks off again and again,
+    Raises BrokenOffError where the server cannot be reached or breaks off again and again,
     QAError where it does not have the file, or has another in its place.
     """
     part = _Part(target)
-    fresh = not part.size
     for address in addresses:
         try:
             _download(client, address, file, part, report)
-            if not fresh and sha384(part.path) != file.sha384:
-                # What an earlier run left may be of another file, or damaged: once from the start.
+            if part.pieced and not part.holds(file):
+                # The pieces may be of two versions, or an earlier run's damaged: once in one piece.
                 part.discard()
                 _download(client, address, file, part, report)
-        except _Missing:
+        except _NotThereError:
             continue
         _accept(part, file, _shown(httpx.URL(address)), target)
         return
     shown = " or ".join(_shown(httpx.URL(address)) for address in addresses)
-    raise QAError(f"There is no {shown}; choose a mirror that has it with --mirror.")
+    raise QAError(f"There is no {shown}; choose a source that has it with --mirror.")
 
 
 def from_folder(paths: Sequence[Path], file: RemoteFile, target: Path, report: Report) -> None:
@@ -125,11 +124,13 @@ def sha384(path: Path) -> str:
 
 
 class _Part:
-    """What has arrived of a file, with the server's name (ETag) of the version it is of."""
+    """What has arrived of a file, with the server's name (ETag) of the version it is of; `pieced`
+    where it did not arrive in one go."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(target.name + ".part")
         self._etag = target.with_name(target.name + ".etag")
+        self.pieced = self.path.exists()
 
     @property
     def size(self) -> int:
@@ -138,6 +139,9 @@ class _Part:
     @property
     def etag(self) -> str:
         return self._etag.read_text(encoding="ascii") if self._etag.exists() else ""
+
+    def holds(self, file: RemoteFile) -> bool:
+        return self.size == file.size and sha384(self.path) == file.sha384
 
     def start(self, etag: str) -> None:
         self.discard()
@@ -148,6 +152,7 @@ class _Part:
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
         self._etag.unlink(missing_ok=True)
+        self.pieced = False
 
     def finish(self, target: Path) -> None:
         self.path.replace(target)
@@ -162,18 +167,16 @@ def _download(
     while part.size != file.size:
         try:
             _attempt(client, address, file, part, report)
-        except httpx.UnsupportedProtocol as error:
-            raise QAError(f"{address} is not an address on the web.") from error
-        except (httpx.TransportError, _Retry) as error:
+        except (httpx.TransportError, _PassingError) as error:
             failures = 1 if part.size > furthest else failures + 1
             furthest = max(furthest, part.size)
             if failures == ATTEMPTS:
-                raise InterruptedDownload(
+                raise BrokenOffError(
                     f"{_shown(httpx.URL(address))} could not be fetched "
                     f"({str(error) or type(error).__name__}); "
                     "fetch again to go on from here, or choose another source with --mirror."
                 ) from error
-            wait = error.wait if isinstance(error, _Retry) else 0.0
+            wait = error.wait if isinstance(error, _PassingError) else 0.0
             time.sleep(min(max(wait, BACK_OFF * 2 ** (failures - 1)), LONGEST_WAIT))
         except httpx.HTTPError as error:  # too many redirects
             raise QAError(
@@ -186,74 +189,87 @@ def _attempt(
     client: httpx.Client, address: str, file: RemoteFile, part: _Part, report: Report
 ) -> None:
     """Ask once for what is missing, and keep what comes."""
-    have, etag = part.size, part.etag
+    have = part.size
     headers = {"Range": f"bytes={have}-"} if have else {}
-    if have and etag:
-        headers["If-Range"] = etag
+    if have and part.etag:
+        headers["If-Range"] = part.etag
     with client.stream("GET", address, headers=headers) as response:
-        if not _continues(response, have, etag, file):
+        _check_answer(response, file)
+        if have and response.status_code != 200:
+            if not _continues(response, part):
+                part.discard()
+                raise _PassingError("the server sends another part than was asked for")
+            part.pieced = True
+        else:
             part.start(response.headers.get("ETag", ""))
             have = 0
         with part.path.open("ab") as out:
             for chunk in response.iter_raw():
                 have += len(chunk)
                 if have > file.size:
-                    part.discard()
-                    _check_length(have, file, _shown(response.url))
+                    break
                 out.write(chunk)
                 report(have)
+    if have > file.size:
+        part.discard()
+        raise _wrong(_shown(response.url), f"it is longer than {file.size:,} bytes")
     if have < file.size:
-        raise _Retry(f"it ended after {have:,} of {file.size:,} bytes")
+        raise _PassingError(f"it ended after {have:,} of {file.size:,} bytes")
 
 
-def _continues(response: httpx.Response, have: int, etag: str, file: RemoteFile) -> bool:
-    """Say whether the body goes on after the first `have` bytes, rather than from the start.
-
-    Raises where there is no such body.
-    """
+def _check_answer(response: httpx.Response, file: RemoteFile) -> None:
+    """Raise where the server does not send the file, or says that its length is another."""
     shown, status = _shown(response.url), response.status_code
     if status in _NOT_THERE:
-        raise _Missing
+        raise _NotThereError
     if status in _PASSING:
         after = response.headers.get("Retry-After", "")
-        raise _Retry(f"the server answers {status}", float(after) if after.isdecimal() else 0.0)
-    span = re.fullmatch(
-        r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "")
-    )
-    if status in (206, 416) and span and span[2] != "*":
-        _check_length(int(span[2]), file, shown)
-    if status == 206 and have and span and span[1] == str(have):
-        return response.headers.get("ETag", etag) == etag or not etag
-    if status in (206, 416) and have:
-        # Not the range that was asked for: ask for the whole file.
-        raise _Retry("the server sends another part than was asked for")
-    if status != 200:
+        raise _PassingError(
+            f"the server answers {status}", float(after) if after.isdecimal() else 0.0
+        )
+    ranged = status in (206, 416) and "Range" in response.request.headers
+    if status != 200 and not ranged:
         raise QAError(
             f"{shown} could not be fetched: the server answers {status} "
             f"{response.reason_phrase}; choose another source with --mirror."
         )
-    length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and "Content-Encoding" not in response.headers:
+    if ranged:
+        length = response.headers.get("Content-Range", "").rpartition("/")[2]
+    else:
+        length = response.headers.get("Content-Length", "")
+    if length.isdecimal():
         _check_length(int(length), file, shown)
-    return False
+
+
+def _continues(response: httpx.Response, part: _Part) -> bool:
+    """Say whether a ranged answer goes on where the part ends, in the same version of the file."""
+    first = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    etag = response.headers.get("ETag", "")
+    return (
+        response.status_code == 206
+        and first is not None
+        and int(first[1]) == part.size
+        and (not etag or not part.etag or etag == part.etag)
+    )
 
 
 def _check_length(length: int, file: RemoteFile, where: str) -> None:
     if length != file.size:
-        raise QAError(
-            f"{where} is not the file its publisher describes: its length is {length:,} bytes, "
-            f"not {file.size:,}; choose another source with --mirror."
-        )
+        raise _wrong(where, f"its length is {length:,} bytes, not {file.size:,}")
+
+
+def _wrong(where: str, how: str) -> QAError:
+    return QAError(
+        f"{where} is not the file its publisher describes: {how}; "
+        "choose another source with --mirror."
+    )
 
 
 def _accept(part: _Part, file: RemoteFile, where: str, target: Path) -> None:
     """Give the part its name if it is the file. Otherwise raise QAError, and keep nothing of it."""
-    if sha384(part.path) != file.sha384:
+    if not part.holds(file):
         part.discard()
-        raise QAError(
-            f"{where} is not the file its publisher describes: its SHA-384 is another; "
-            "choose another source with --mirror."
-        )
+        raise _wrong(where, "its SHA-384 is another")
     part.finish(target)
 
 

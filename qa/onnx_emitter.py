@@ -172,10 +172,12 @@ class Emitter:
             raise IRError(f"The {self._p.layers[value[0]]} is used as numbers to compute with.")
         if isinstance(emitted, Tensor):
             return emitted
-        inputs = [emitted.name, self._constant(emitted.scale, "scale"), self._uint8(emitted.zero)]
-        return Tensor(
-            self._file.node("DequantizeLinear", inputs, f"{emitted.name}.float"), emitted.shape, emitted.offset
-        )
+        return self._dequantized(emitted)
+
+    def _dequantized(self, codes: Codes, sign: int = 1) -> Tensor:
+        inputs = [codes.name, self._constant(sign * codes.scale, "scale"), self._uint8(codes.zero)]
+        name = self._file.node("DequantizeLinear", inputs, f"{codes.name}.float")
+        return Tensor(name, codes.shape, codes.offset)
 
     def _uint8(self, zero: int) -> str:
         return self._file.initializer(np.array(zero, np.uint8), "zero")
@@ -363,16 +365,28 @@ class Emitter:
         return [replace(tensor, name=self._file.node(layer.type, [tensor.name], layer.name))]
 
     def _binary(self, layer: Layer) -> Sequence[Emitted]:
+        if layer.type == "Add" and self._sole_reader(layer, "LayerNorm") is not None:
+            return [self._sum_for_norm(layer)]
         read = self._unadjusted if layer.type == "Add" else self._tensor
         left, right = (read(value) for value in layer.inputs)
         shape = broadcast(left.shape, right.shape, self._sizes, f"The {layer}")
         names = [self._cut(tensor, shape) for tensor in (left, right)]
-        # ONNX Runtime would join an Add and the norm after it into its SkipLayerNormalization, which takes
-        # twice as long as the two; it leaves a Sum alone.
-        sum_for_norm = layer.type == "Add" and self._sole_reader(layer, "LayerNorm") is not None
-        operator = "Sum" if sum_for_norm else _BINARY[layer.type]
-        name = self._file.node(operator, names, layer.name)
+        name = self._file.node(_BINARY[layer.type], names, layer.name)
         return [Tensor(name, shape, left.offset + right.offset, left.integer and right.integer)]
+
+    def _sum_for_norm(self, layer: Layer) -> Tensor:
+        """a + b before a norm, as a - (-b): ONNX Runtime would join an Add and the norm after it into its
+        SkipLayerNormalization, which takes several times as long as the two. Where b is not quantized, and so
+        cannot be had negative for nothing, a Sum does (a little slower than an Add)."""
+        left, codes = self._unadjusted(layer.inputs[0]), self._value(layer.inputs[1])
+        right = self._dequantized(codes, -1) if isinstance(codes, Codes) else self._unadjusted(layer.inputs[1])
+        shape = broadcast(left.shape, right.shape, self._sizes, f"The {layer}")
+        if isinstance(codes, Codes):
+            name = self._file.node("Sub", [left.name, right.name], layer.name)
+        else:
+            names = [self._cut(tensor, shape) for tensor in (left, right)]
+            name = self._file.node("Sum", names, layer.name)
+        return Tensor(name, shape, left.offset + right.offset)
 
     def _cut(self, tensor: Tensor, shape: Shape) -> str:
         """A tensor frozen at a size that is open (position embeddings, say), cut to the size of this run."""

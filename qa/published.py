@@ -183,3 +183,8 @@ PUBLISHED = (
         },
     ),
 )
+
+
+def find(name: str) -> Published | None:
+    """Return the model that is published under this name or was under this alias."""
+    return next((entry for entry in PUBLISHED if name in (entry.name, *entry.aliases)), None)

@@ -101,20 +101,23 @@ class Reader:
         clock.lap("tokenize")
         windows = self._run(question_ids, tokens, self._windower.capacity(question_ids) - OVERLAP)
         clock.lap("run")
-        spans = rank(
+        ranking = rank(
             windows,
             tokens.begins,
             tokens.closes,
             top_k=top_k,
             longest=LONGEST_ANSWER,
             temperature=self.card.temperature,
+            null_bias=self.card.null_bias,
         )
-        answers = tuple(_answer(tokens, span.first, span.last, span.score) for span in spans)
+        answers = tuple(
+            _answer(tokens, span.first, span.last, span.score) for span in ranking.spans
+        )
         clock.lap("rank")
         return Result(
             model=self.card.name,
             answers=answers,
-            no_answer=None,
+            no_answer=ranking.no_answer,
             windows=len(windows),
             tokens=len(tokens),
             question_cut=question_cut,

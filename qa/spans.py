@@ -1,14 +1,17 @@
 """Logits of all windows -> ranked spans with scores. Pure numpy: no text, no model, no files.
 
-A span's logit is its start logit plus its end logit (BERT, arXiv 1810.04805, section 4.2). A span
-that several windows see counts once, with the highest logit it was given. Scores are one softmax
-over all spans of all windows.
+A span's logit is its start logit plus its end logit, less the same sum at its window's first
+token, which stands for "no answer here" (the null span: BERT, arXiv 1810.04805, section 4.3). So it
+says how much better the span is than nothing, which compares across windows. A span that several
+windows see counts once, with the highest logit it was given. Scores are one softmax over all spans
+of all windows and the outcome that none of them is the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -42,6 +45,11 @@ class WindowLogits:
         """The positions of passage tokens in the input."""
         return slice(self.offset, self.offset + self.count)
 
+    @property
+    def null(self) -> np.float32:
+        """The logit of the null span."""
+        return self.start[0].clip(-_LARGEST, _LARGEST) + self.end[0].clip(-_LARGEST, _LARGEST)
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -54,6 +62,15 @@ class Span:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Spans, best first, and the probability that none of all spans is the answer, None where the
+    model's card has no bias to tell it by."""
+
+    spans: list[Span]
+    no_answer: float | None
+
+
 def rank(
     windows: Sequence[WindowLogits],
     begins: NDArray[np.bool_],
@@ -62,30 +79,34 @@ def rank(
     top_k: int,
     longest: int,
     temperature: float = 1.0,
-) -> list[Span]:
-    """Return the `top_k` best spans, best first, none overlapping another.
+    null_bias: float | None = None,
+) -> Ranking:
+    """Rank the `top_k` best spans, none overlapping another.
 
     `begins` and `closes` say for each of the passage's n tokens whether a span may begin (end)
-    there; `longest` is the most tokens a span may have. Raises QAError where a logit is NaN. Equal
-    logits rank by position.
+    there; `longest` is the most tokens a span may have. `temperature` and `null_bias` turn logits
+    into scores: they are divided by the one, and no answer has the other for its logit. Raises
+    QAError where a logit is NaN. Equal logits rank by position.
     """
     band = _span_logits(windows, begins, closes, longest)
     row_best = band.max(axis=1, initial=-np.inf)
-    highest = row_best.max(initial=-np.inf)
+    null = -np.inf if null_bias is None else null_bias
+    highest = max(row_best.max(initial=-np.inf), null)
     if highest == -np.inf:
-        return []
-    total = sum(
-        np.exp((band[i : i + _ROWS_AT_ONCE] - highest) / np.float32(temperature)).sum(
-            dtype=np.float64
-        )
+        return Ranking([], None)
+
+    def weight(logit: Any) -> Any:
+        return np.exp((logit - highest) / temperature)
+
+    total = weight(null) + sum(
+        weight(band[i : i + _ROWS_AT_ONCE]).sum(dtype=np.float64)
         for i in range(0, len(band), _ROWS_AT_ONCE)
     )
     spans: list[Span] = []
-    while len(spans) < top_k and (logit := row_best.max()) > -np.inf:
+    while len(spans) < top_k and (logit := row_best.max(initial=-np.inf)) > -np.inf:
         first = int(row_best.argmax())
         last = first + int(band[first].argmax())
-        score = float(np.exp((logit - highest) / temperature, dtype=np.float64) / total)
-        spans.append(Span(first, last, float(logit), score))
+        spans.append(Span(first, last, float(logit), float(weight(logit) / total)))
         # Strike out what overlaps: spans that begin inside it, and spans from before that reach
         # into it.
         reach = max(0, first - longest + 1)
@@ -93,7 +114,7 @@ def rank(
         for row in range(reach, first):
             band[row, first - row :] = -np.inf
         row_best[reach : last + 1] = band[reach : last + 1].max(axis=1)
-    return spans
+    return Ranking(spans, None if null_bias is None else float(weight(null) / total))
 
 
 def _span_logits(
@@ -115,7 +136,7 @@ def _span_logits(
         )
         end = np.where(closes[rows], window.end[window.passage].clip(-_LARGEST, _LARGEST), -np.inf)
         ends = sliding_window_view(np.concatenate((end, beyond)), longest)  # [count, longest]
-        np.maximum(band[rows], start[:, None] + ends, out=band[rows])
+        np.maximum(band[rows], start[:, None] + ends - window.null, out=band[rows])
     return band
 
 

@@ -11,15 +11,20 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from qa.errors import QAError
-from qa.spans import Span, WindowLogits, rank, squad_best
+from qa.spans import Ranking, Span, WindowLogits, rank, squad_best
 
 Mask = NDArray[np.bool_]
 
 
 def slow_rank(
-    windows: Sequence[WindowLogits], begins: Mask, closes: Mask, top_k: int, longest: int
-) -> list[tuple[int, int, float]]:
-    """Return (first, last, score), best first: the definition, one span at a time."""
+    windows: Sequence[WindowLogits],
+    begins: Mask,
+    closes: Mask,
+    top_k: int,
+    longest: int,
+    null_bias: float | None,
+) -> tuple[list[tuple[int, int, float]], float | None]:
+    """Return (first, last, score), best first, and no answer: the definition, span by span."""
     logits: dict[tuple[int, int], float] = {}
     for window in windows:
         for i in range(window.count):
@@ -27,16 +32,17 @@ def slow_rank(
                 span = (window.first + i, window.first + j)
                 if begins[span[0]] and closes[span[1]]:
                     start, end = window.start[window.offset + i], window.end[window.offset + j]
-                    logits[span] = max(logits.get(span, -math.inf), float(start) + float(end))
-    if not logits:
-        return []
-    highest = max(logits.values())
-    total = math.fsum(math.exp(logit - highest) for logit in logits.values())
+                    null = float(window.start[0]) + float(window.end[0])
+                    logit = float(start) + float(end) - null
+                    logits[span] = max(logits.get(span, -math.inf), logit)
+    outcomes = [*logits.values(), *([] if null_bias is None else [null_bias])]
+    highest = max(outcomes, default=0.0)
+    total = math.fsum(math.exp(logit - highest) for logit in outcomes)
     chosen: list[tuple[int, int, float]] = []
     for (first, last), logit in sorted(logits.items(), key=lambda item: (-item[1], item[0])):
         if len(chosen) < top_k and all(last < a or first > b for a, b, _ in chosen):
             chosen.append((first, last, math.exp(logit - highest) / total))
-    return chosen
+    return chosen, None if null_bias is None else math.exp(null_bias - highest) / total
 
 
 @st.composite
@@ -64,36 +70,51 @@ def cases(
 # Whole numbers: sums are exact, so the reference's ties are ties here too.
 whole_logits = st.integers(-20, 20).map(float)
 wild_logits = st.floats(width=32, allow_nan=False)
+null_biases = st.none() | st.integers(-10, 10).map(float)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(cases(whole_logits), st.integers(1, 6), st.integers(1, 8))
+@given(cases(whole_logits), st.integers(1, 6), st.integers(1, 8), null_biases)
 def test_rank_equals_the_reference(
-    case: tuple[list[WindowLogits], Mask, Mask], top_k: int, longest: int
+    case: tuple[list[WindowLogits], Mask, Mask], top_k: int, longest: int, null_bias: float | None
 ) -> None:
     windows, begins, closes = case
-    expected = slow_rank(windows, begins, closes, top_k, longest)
-    spans = rank(windows, begins, closes, top_k=top_k, longest=longest)
-    assert [(span.first, span.last) for span in spans] == [span[:2] for span in expected]
-    assert [span.score for span in spans] == pytest.approx([score for _, _, score in expected])
+    expected, no_answer = slow_rank(windows, begins, closes, top_k, longest, null_bias)
+    ranking = rank(windows, begins, closes, top_k=top_k, longest=longest, null_bias=null_bias)
+    assert [(s.first, s.last) for s in ranking.spans] == [span[:2] for span in expected]
+    assert [s.score for s in ranking.spans] == pytest.approx([score for _, _, score in expected])
+    assert ranking.no_answer == pytest.approx(no_answer)
 
 
 @settings(max_examples=500, deadline=None)
-@given(cases(wild_logits), st.integers(1, 6), st.integers(1, 8), st.floats(0.1, 10))
+@given(cases(wild_logits), st.integers(1, 6), st.integers(1, 8), st.floats(0.1, 10), null_biases)
 def test_laws_of_scores(
-    case: tuple[list[WindowLogits], Mask, Mask], top_k: int, longest: int, temperature: float
+    case: tuple[list[WindowLogits], Mask, Mask],
+    top_k: int,
+    longest: int,
+    temperature: float,
+    null_bias: float | None,
 ) -> None:
     windows, begins, closes = case
-    spans = rank(windows, begins, closes, top_k=top_k, longest=longest, temperature=temperature)
-    scores = [span.score for span in spans]
+    ranking = rank(
+        windows,
+        begins,
+        closes,
+        top_k=top_k,
+        longest=longest,
+        temperature=temperature,
+        null_bias=null_bias,
+    )
+    scores = [span.score for span in ranking.spans]
     assert all(0 <= score <= 1 for score in scores)
-    assert sum(scores) <= 1 + 1e-6
+    assert 0 <= (ranking.no_answer or 0) <= 1
+    assert sum(scores) + (ranking.no_answer or 0) <= 1 + 1e-6
     assert scores == sorted(scores, reverse=True)
-    for a in spans:
+    for a in ranking.spans:
         assert begins[a.first]
         assert closes[a.last]
         assert a.first <= a.last < a.first + longest
-        assert all(a is b or a.last < b.first or b.last < a.first for b in spans)
+        assert all(a is b or a.last < b.first or b.last < a.first for b in ranking.spans)
 
 
 def one_window(start: Sequence[float], end: Sequence[float]) -> list[WindowLogits]:
@@ -107,7 +128,7 @@ def all_allowed(n: int) -> tuple[Mask, Mask]:
 
 def test_equal_text_at_two_places_stays_two_answers() -> None:
     windows = one_window([5, 0, 0, 5], [5, 0, 0, 5])
-    first, second = rank(windows, *all_allowed(4), top_k=2, longest=1)
+    first, second = rank(windows, *all_allowed(4), top_k=2, longest=1).spans
     assert (first.first, second.first) == (0, 3)
     assert first.score == second.score
 
@@ -115,12 +136,14 @@ def test_equal_text_at_two_places_stays_two_answers() -> None:
 def test_a_span_seen_in_two_windows_counts_once() -> None:
     logits = np.array([0, 3, 0], np.float32)
     twice = [WindowLogits(0, 1, 1, logits, logits)] * 2
-    assert rank(twice, *all_allowed(1), top_k=5, longest=3) == [Span(0, 0, 6.0, 1.0)]
+    ranking = rank(twice, *all_allowed(1), top_k=5, longest=3)
+    assert ranking == Ranking([Span(0, 0, 6.0, 1.0)], None)
 
 
 @pytest.mark.parametrize("infinity", [math.inf, -math.inf])
 def test_infinite_logits_rank(infinity: float) -> None:
-    spans = rank(one_window([infinity, 1], [1, infinity]), *all_allowed(2), top_k=2, longest=2)
+    windows = one_window([infinity, 1], [1, infinity])
+    spans = rank(windows, *all_allowed(2), top_k=2, longest=2).spans
     assert math.isfinite(sum(span.score for span in spans))
 
 
@@ -130,7 +153,17 @@ def test_nan_is_refused() -> None:
 
 
 def test_no_tokens_no_spans() -> None:
-    assert rank([], *all_allowed(0), top_k=3, longest=30) == []
+    assert rank([], *all_allowed(0), top_k=3, longest=30) == Ranking([], None)
+    assert rank([], *all_allowed(0), top_k=3, longest=30, null_bias=0.0) == Ranking([], 1.0)
+
+
+def test_spans_are_measured_against_their_own_windows_null() -> None:
+    """The second window's logits are higher all over, its answer no better than nothing."""
+    sure = WindowLogits(0, 1, 1, np.array([-3, 2, 0], np.float32), np.array([-3, 2, 0], np.float32))
+    high = WindowLogits(1, 1, 1, np.array([9, 9, 0], np.float32), np.array([9, 9, 0], np.float32))
+    first, second = rank([sure, high], *all_allowed(2), top_k=2, longest=1).spans
+    assert (first.first, first.logit) == (0, 10.0)
+    assert (second.first, second.logit) == (1, 0.0)
 
 
 # ---- BERT's run_squad ----

@@ -31,7 +31,7 @@ def articles() -> list[dict]:
         for column, place in enumerate(PLACES):
             year, keeper = 1300 + 61 * row + 17 * column, f"{place} {thing.title()}wright"
             text = (
-                f"The old {thing} of {place} was built in {year} out of {stone}. "
+                f"The old {thing} of {place} (built:{year}) is of {stone}. "
                 f"For many winters it was kept by {keeper}, who never left {place}. "
                 f"Today the {thing} has {column + 3} rooms and a garden."
             )

@@ -32,6 +32,12 @@ def epoch(source: Batches, number: int = 0) -> list[Batch]:
     raise AssertionError("batches ended")
 
 
+def lengthened(corpus: Corpus) -> Corpus:
+    """The same with paragraphs too long for a sequence."""
+    corpus.paragraphs = [np.concatenate([ids] * 9) for ids in corpus.paragraphs]
+    return corpus
+
+
 def text_of(tokenizer: Tokenizer, ids: torch.Tensor) -> str:
     return tokenizer.decode(ids.tolist(), skip_special_tokens=True)
 
@@ -46,7 +52,10 @@ def parts(tokenizer: Tokenizer, batch: Batch, row: int) -> tuple[str, str]:
 
 
 @families
-def test_spans_are_the_answers(family: str, squad: Path, tokenizer: Make) -> None:
+def test_every_question_is_asked_and_its_span_is_the_answer(
+    family: str, squad: Path, tokenizer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "CHUNK", 20)  # several chunks an epoch
     made = tokenizer(family)
     corpus = Corpus.read([squad], made)
     articles = json.loads(squad.read_text())["data"]
@@ -120,12 +129,13 @@ def test_most_similar_other_paragraph() -> None:
     others = data.most_similar_others(
         texts,
         [ids(text.lower()) for text in texts],
-        homes=[0, 0],
-        questions=[ids("where stood the heron of the lake"), ids("unknown words only")],
-        answers=[["reeds"], ["heron"]],
+        homes=[0, 0, 2],
+        questions=[ids("where stood the heron of the lake"), *[ids("unknown words only")] * 2],
+        answers=[["reeds"], ["heron"], ["tram"]],
     )
-    # Paragraph 3 is the most similar of all but holds the first answer; only 1 lacks the second.
-    assert others == [2, 1]
+    # The last is the most similar of all but holds the first answer; only the tram lacks the
+    # second; for the third the question says nothing and its paragraph decides.
+    assert others == [2, 1, 3]
 
 
 def test_no_other_paragraph_without_the_answer() -> None:
@@ -155,9 +165,7 @@ def test_frame_masks_and_types(family: str, squad: Path, tokenizer: Make) -> Non
 
 def test_long_paragraphs_are_cut_around_the_answer(squad: Path, tokenizer: Make) -> None:
     made = tokenizer("bert")
-    corpus = Corpus.read([squad], made)
-    corpus.paragraphs = [np.concatenate([ids] * 9) for ids in corpus.paragraphs]
-    source = batches(corpus, tokens=1000)
+    source = batches(lengthened(Corpus.read([squad], made)), tokens=1000)
     cuts = set()
     for batch in [*epoch(source), *epoch(source, 1)]:
         assert batch.input_ids.shape[1] <= 128
@@ -198,7 +206,7 @@ def test_any_position_goes_on_as_if_reached(
     squad: Path, tokenizer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data, "CHUNK", 20)  # several chunks an epoch
-    corpus = Corpus.read([squad], tokenizer("mpnet"))
+    corpus = lengthened(Corpus.read([squad], tokenizer("mpnet")))
     reached = list(islice(batches(corpus).after(Position()), 60))
     assert {position.epoch for _, position in reached} >= {0, 1}
     assert len({position.chunk for _, position in reached}) == 4

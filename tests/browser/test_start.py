@@ -1,0 +1,99 @@
+"""Starting the app: flags, and what is said when it cannot start."""
+
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import ROOT, App, free_port, started, wait_for
+
+pytestmark = pytest.mark.browser
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Run app.py, which is expected to give up; return its exit code, output and errors."""
+    done = subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert run("--host", "127.0.0.1", "--port", str(port)) == (
+            1,
+            "",
+            f"Port {port} is in use; choose another with --port.\n",
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "beginning"),
+    [
+        (["--model", "no-such-model"], 2, "There is no model 'no-such-model'; choose one"),
+        (["--port", "0"], 2, "argument --port: '0' is not a port from 1 to 65535"),
+        (["--port", "http"], 2, "argument --port: 'http' is not a port"),
+        (["--auth", "ada"], 2, "argument --auth: give a name and a password as USER:PASSWORD"),
+        (["--colour"], 2, "unrecognized arguments: --colour"),
+        (["--host", "192.0.2.1", "--port", "8000"], 1, "192.0.2.1 port 8000 cannot be listened on"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(arguments: list[str], code: int, beginning: str) -> None:
+    exit_code, output, errors = run(*arguments)
+    assert exit_code == code
+    assert output == ""
+    assert errors.startswith(beginning)
+    assert errors.count("\n") == 1
+
+
+def test_a_damaged_model_is_one_sentence(tmp_path: Path) -> None:
+    for file in ("model.onnx", "tokenizer.json"):
+        (tmp_path / file).write_bytes(b"not what it should be")
+    exit_code, output, errors = run("--model", str(tmp_path))
+    assert (exit_code, output) == (1, "")
+    assert "install the model again" in errors
+    assert errors.count("\n") == 1
+
+
+def test_help_lists_the_flags() -> None:
+    exit_code, output, _ = run("--help")
+    assert exit_code == 0
+    for flag in ("--host", "--port", "--share", "--auth USER:PASSWORD", "--model"):
+        assert flag in output
+
+
+def test_a_name_and_a_password_keep_others_out(app: App) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    with started(["--port", str(port), "--auth", "ada:a:secret"]) as process:
+        wait_for(url, process)
+        assert log_in(url, "ada", "wrong") == 400
+        assert log_in(url, "ada", "a:secret") == 200
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}gradio_api/info")
+        assert refused.value.code == 401
+        refused.value.close()
+    with urllib.request.urlopen(f"{app.url}gradio_api/info") as response:
+        assert response.status == 200
+
+
+def log_in(url: str, user: str, password: str) -> int:
+    """Return the status of logging in."""
+    body = urllib.parse.urlencode({"username": user, "password": password}).encode()
+    try:
+        with urllib.request.urlopen(f"{url}login", body) as response:
+            status: int = response.status
+    except urllib.error.HTTPError as error:
+        status = error.code
+        error.close()
+    return status

@@ -1,0 +1,717 @@
+"""Fetching from a server that misbehaves: the model is there whole and right, or not at all."""
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from qa import InputError, QAError, Reader, catalog, download, published, store
+from qa.published import Published
+from qa.store import Progress
+from tests import tiny_ir
+from tests.bad_server import BadServer, Fault, serving
+from tests.tiny_ir import ALIAS, NAME
+
+ROOT = Path(__file__).parent.parent
+PASSAGE = "The lamp was lit in 1874 by Mara Quill."
+XML, BIN = f"{NAME}.xml", f"{NAME}.bin"
+SIZE = len(tiny_ir.files(np.float16)[1])  # of the .bin, in bytes
+HALF = 100_000
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[BadServer]:
+    """The publisher, with one small model."""
+    root = tmp_path / "publisher"
+    (root / NAME).mkdir(parents=True)
+    with serving(root) as server:
+        yield server
+
+
+@pytest.fixture
+def entry(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> Published:
+    entry = tiny_ir.make(server.root / NAME, f"{server.url}/{NAME}")
+    monkeypatch.setattr(published, "PUBLISHED", (entry,))
+    monkeypatch.setattr(download, "BACK_OFF", 0.001)
+    return entry
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder models are installed in; not there yet."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("QA_MODELS_DIR", str(folder))
+    for name in ("QA_MIRROR", "QA_PREINSTALL"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def assert_installed(models: Path) -> None:
+    """The model is there, whole and right, and nothing else."""
+    assert [path.name for path in models.iterdir()] == [NAME]
+    reader = Reader.load(NAME)
+    assert (
+        reader.answer("Who lit the lamp?", f"{PASSAGE} {PASSAGE}").answers[0].text == "Mara Quill"
+    )
+
+
+def assert_nothing(models: Path) -> None:
+    assert list(models.iterdir()) == []
+    assert NAME not in [card.name for card in catalog.models()]
+
+
+# ------------------------------------------------------------------------------------------------
+# A server that behaves
+
+
+def test_fetch_installs_what_answers(entry: Published, server: BadServer, models: Path) -> None:
+    card = store.fetch(NAME)
+    assert_installed(models)
+    assert card == catalog.find(NAME)
+    assert card.folder == models / NAME
+    assert card.aliases == (ALIAS,)
+    assert (card.exact_match, card.f1) == (84.4, 91.4)
+    assert "publisher" in card.measured_on
+    assert server.requests == [(f"/{NAME}/{file.path}", "") for file in entry.files["FP16-INT8"]]
+    written = json.loads((card.folder / "model.json").read_text(encoding="utf-8"))
+    assert written["precision"] == "FP16-INT8"
+    assert written["inputs"] == list(tiny_ir.INPUTS)
+    assert written["outputs"] == ["output_s", "output_e"]
+    for name, file in written["files"].items():
+        assert file["size"] == (card.folder / name).stat().st_size
+        assert file["sha384"] == download.sha384(card.folder / name)
+
+
+@pytest.mark.usefixtures("entry", "models")
+def test_an_alias_is_as_good_as_the_name() -> None:
+    with pytest.raises(InputError, match=f"is not installed; fetch it with.* fetch {ALIAS}"):
+        Reader.load(ALIAS)
+    assert store.fetch(ALIAS).name == NAME
+    assert Reader.load(ALIAS).answer("Who?", PASSAGE).model == NAME
+    store.remove(ALIAS)
+    with pytest.raises(InputError, match="is not installed"):
+        Reader.load(NAME)
+
+
+@pytest.mark.usefixtures("entry")
+def test_what_is_installed_is_not_fetched_again(server: BadServer, models: Path) -> None:
+    first = store.fetch(NAME)
+    asked = len(server.requests)
+    assert store.fetch(NAME) == first
+    assert store.fetch(ALIAS, precision="FP16-INT8") == first
+    assert len(server.requests) == asked
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("file", ["model.onnx", "tokenizer.json", "model.json"])
+@pytest.mark.parametrize("how", ["byte", "length", "gone"])
+def test_what_is_damaged_is_fetched_again(file: str, how: str, models: Path) -> None:
+    whole = {path.name: path.read_bytes() for path in store.fetch(NAME).folder.iterdir()}
+    path = models / NAME / file
+    if how == "gone":
+        path.unlink()
+    elif how == "length":
+        path.write_bytes(whole[file][:-10])
+    elif file == "model.json":
+        path.write_bytes(whole[file].replace(b'"sha384": "', b'"sha384": "0'))
+    else:
+        path.write_bytes(whole[file][:-1] + bytes([whole[file][-1] ^ 1]))
+    store.fetch(NAME)
+    assert {path.name: path.read_bytes() for path in (models / NAME).iterdir()} == whole
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_another_precision_takes_the_place_of_the_first(server: BadServer, models: Path) -> None:
+    store.fetch(NAME)
+    card = store.fetch(NAME, precision="FP32-INT8")
+    assert server.asked(f"FP32-INT8/{BIN}") == [""]
+    assert json.loads((card.folder / "model.json").read_text())["precision"] == "FP32-INT8"
+    assert_installed(models)
+    with pytest.raises(InputError, match="choose FP16-INT8 or FP32-INT8"):
+        store.fetch(NAME, precision="FP8")
+
+
+@pytest.mark.usefixtures("models")
+def test_progress_says_how_far_how_fast_and_how_long(entry: Published, server: BadServer) -> None:
+    server.fails(BIN, Fault(pause=0.15))
+    seen: list[Progress] = []
+    store.fetch(NAME, progress=seen.append)
+    total = sum(file.size for file in entry.files["FP16-INT8"])
+    assert {progress.total for progress in seen} == {total}
+    fetched = [progress for progress in seen if progress.step == "fetch"]
+    done = [progress.done for progress in fetched]
+    assert done == sorted(done)
+    assert len(done) > 4
+    assert done[-1] == total
+    assert seen[-1] == Progress("convert", total, total)
+    middle = fetched[-2]
+    assert middle.rate is not None
+    assert middle.seconds_left is not None
+    assert 100_000 < middle.rate < 400_000  # 32 KB every 0.15 s, and a little more for the sending
+    assert middle.seconds_left == pytest.approx((total - middle.done) / middle.rate)
+
+
+# ------------------------------------------------------------------------------------------------
+# A server that does not
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (Fault(replace=bytes(SIZE)), "its SHA-384 is another; choose another source"),
+        (Fault(replace=bytes(1000)), f"its length is 1,000 bytes, not {SIZE:,}; choose another"),
+        (Fault(replace=bytes(300_000)), f"its length is 300,000 bytes, not {SIZE:,}"),
+        (Fault(replace=bytes(1000), lengthless=True), "its length is 1,000 bytes"),
+        (Fault(replace=bytes(300_000), lengthless=True), f"it is longer than {SIZE:,} bytes"),
+        (Fault(replace=b""), "its length is 0 bytes"),
+        (Fault(status=404), f"There is no http.*/FP16-INT8/{BIN}; choose a source that has it"),
+        (Fault(status=401), "the server answers 401 Unauthorized; choose another source"),
+        (Fault(status=302, headers={"Location": "ftp://127.0.0.1/x"}), "redirects to ftp:"),
+        (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "redirects to file:"),
+        (Fault(status=302, headers={"Location": BIN}), "Exceeded maximum allowed redirects"),
+    ],
+)
+def test_what_is_wrong_for_good(
+    fault: Fault, message: str, server: BadServer, models: Path
+) -> None:
+    server.fails(BIN, fault)
+    with pytest.raises(QAError, match=message) as caught:
+        store.fetch(NAME)
+    assert "\n" not in str(caught.value)
+    assert_nothing(models)
+    server.fails(BIN)
+    store.fetch(NAME)
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_passes_is_waited_out(status: int, server: BadServer, models: Path) -> None:
+    server.fails(XML, Fault(status=status), Fault(status=status), Fault())
+    store.fetch(NAME)
+    assert len(server.asked(XML)) == 3
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry", "models")
+def test_a_server_is_waited_for_as_long_as_it_asks(server: BadServer) -> None:
+    server.fails(XML, Fault(status=503, headers={"Retry-After": "1"}), Fault())
+    started = time.monotonic()
+    store.fetch(NAME)
+    assert time.monotonic() - started >= 1
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("etag", [None, ""])
+def test_a_dropped_connection_is_gone_on_from(
+    etag: str | None, server: BadServer, models: Path
+) -> None:
+    server.fails(BIN, Fault(cut=HALF, etag=etag), Fault(etag=etag))
+    store.fetch(NAME)
+    assert server.asked(BIN) == ["", f"bytes={HALF}-"]
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_server_without_ranges_starts_over(server: BadServer, models: Path) -> None:
+    server.fails(BIN, Fault(cut=HALF), Fault(ranges=False))
+    store.fetch(NAME)
+    assert server.asked(BIN) == ["", f"bytes={HALF}-"]
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    "second",
+    [
+        Fault(etag='"another"'),  # If-Range fails: the whole file
+        Fault(shift=7),  # a range, but another
+        Fault(headers={"ETag": '"another"'}),  # a range of another version
+        Fault(status=416),
+    ],
+)
+def test_pieces_that_do_not_fit_are_fetched_whole(
+    second: Fault, server: BadServer, models: Path
+) -> None:
+    server.fails(BIN, Fault(cut=HALF), second, Fault())
+    store.fetch(NAME)
+    assert server.asked(BIN)[:2] == ["", f"bytes={HALF}-"]
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_pieces_of_two_versions_without_etags_are_fetched_whole(
+    server: BadServer, models: Path
+) -> None:
+    old = bytes(SIZE)
+    server.fails(BIN, Fault(cut=HALF, replace=old, etag=""), Fault(etag=""))
+    store.fetch(NAME)
+    assert server.asked(BIN) == ["", f"bytes={HALF}-", ""]
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_server_that_breaks_off_for_good(server: BadServer, models: Path) -> None:
+    server.fails(BIN, Fault(cut=HALF), Fault(cut=0))
+    with pytest.raises(QAError, match="fetch again to go on from here"):
+        store.fetch(NAME)
+    assert len(server.asked(BIN)) == 1 + download.ATTEMPTS - 1
+    assert NAME not in [card.name for card in catalog.models()]
+    server.fails(BIN)
+    store.fetch(NAME)
+    assert server.asked(BIN)[-1] == f"bytes={HALF}-"
+    assert len(server.asked(XML)) == 1
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_drop_now_and_then_ends_nothing(server: BadServer, models: Path) -> None:
+    server.fails(BIN, *[Fault(cut=12_000)] * 20)
+    store.fetch(NAME)
+    assert len(server.asked(BIN)) == 18
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_server_that_is_not_there(entry: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = replace(entry, url="http://127.0.0.1:1/x")  # a port that nobody may listen on
+    monkeypatch.setattr(published, "PUBLISHED", (nobody,))
+    with pytest.raises(QAError, match=r"127\.0\.0\.1:1/x/.*refused.*another source with --mirror"):
+        store.fetch(NAME)
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_server_that_stalls(
+    server: BadServer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", httpx.Timeout(0.2))
+    server.fails(BIN, Fault(stall=1), Fault(cut=HALF), Fault())
+    store.fetch(NAME)
+    assert server.asked(BIN) == ["", "", f"bytes={HALF}-"]
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_slow_server_is_given_its_time(
+    server: BadServer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", httpx.Timeout(0.5))
+    server.fails(BIN, Fault(pause=0.2))  # longer than the timeout in all
+    store.fetch(NAME)
+    assert server.asked(BIN) == [""]
+    assert_installed(models)
+
+
+def test_https_never_becomes_http() -> None:
+    with download.client("https") as client:
+        (check,) = client.event_hooks["request"]
+        check(httpx.Request("GET", "https://example.org/x"))
+        with pytest.raises(QAError, match="not trusted"):
+            check(httpx.Request("GET", "http://example.org/x"))
+
+
+# ------------------------------------------------------------------------------------------------
+# Mirrors
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("layout", ["the publisher's", "without the model's folder", "flat"])
+@pytest.mark.parametrize("over", ["http", "folder", "file URL", "QA_MIRROR"])
+def test_a_mirror(
+    layout: str, over: str, server: BadServer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = server.root
+    if layout == "without the model's folder":
+        root = (root / NAME).rename(root / "mirror")
+    elif layout == "flat":
+        mirror = root / "mirror"
+        mirror.mkdir()
+        for file in (XML, BIN):
+            shutil.move(root / NAME / "FP16-INT8" / file, mirror)
+        shutil.move(root / NAME / "vocab.txt", mirror)
+        root = mirror
+    where = {
+        "http": f"{server.url}/{root.relative_to(server.root)}/",
+        "folder": str(root),
+        "file URL": root.as_uri(),
+    }
+    if over == "QA_MIRROR":
+        monkeypatch.setenv("QA_MIRROR", str(root))
+    store.fetch(NAME, mirror=where.get(over))
+    assert_installed(models)
+    assert bool(server.requests) == (over == "http")
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_folder_that_lacks_a_file_or_has_another(server: BadServer, models: Path) -> None:
+    folder = server.root / NAME
+    right = (folder / "FP16-INT8" / BIN).read_bytes()
+    for wrong in (None, right[:-1], bytes(len(right))):
+        (folder / "FP16-INT8" / BIN).unlink()
+        if wrong is not None:
+            (folder / "FP16-INT8" / BIN).write_bytes(wrong)
+        with pytest.raises(QAError, match=BIN):
+            store.fetch(NAME, mirror=str(folder))
+        assert_nothing(models)
+        (folder / "FP16-INT8" / BIN).write_bytes(right)
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    "mirror", ["/no/such/folder", "ftp://127.0.0.1/", "http://", "http://[::1", "s3://bucket"]
+)
+def test_what_is_no_mirror(mirror: str, models: Path) -> None:
+    with pytest.raises(InputError, match="mirror"):
+        store.fetch(NAME, mirror=mirror)
+    assert not models.exists()
+
+
+@pytest.mark.usefixtures("entry", "models")
+def test_a_password_in_an_address_is_not_told(server: BadServer) -> None:
+    mirror = server.url.replace("//", "//user:secret@") + "/nothing"
+    with pytest.raises(QAError, match="There is no") as caught:
+        store.fetch(NAME, mirror=mirror)
+    assert "secret" not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------
+# The disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file system of 300 KB to install on: the files fit, the model beside them does not."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this system lets this user mount no small file system")
+    monkeypatch.setenv("QA_MODELS_DIR", str(disk))
+    yield disk
+    # Lazily: what failed may still be looked at, with its files open.
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.usefixtures("entry")
+def test_space_is_checked_first(small_disk: Path, server: BadServer) -> None:
+    with pytest.raises(QAError, match=r"needs 4 MB .* has 0 MB free; make room"):
+        store.fetch(NAME)
+    assert server.requests == []
+    assert_nothing(small_disk)
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("taken", [0, 150_000])
+def test_a_disk_that_fills_up(
+    taken: int, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the model is converted, and while it is fetched."""
+    monkeypatch.setattr(store, "_check_space", lambda *_: None)  # another program was faster
+    (small_disk / "taken").write_bytes(bytes(taken))
+    with pytest.raises(QAError, match=r"filled up and nothing .* was kept; make room"):
+        store.fetch(NAME)
+    (small_disk / "taken").unlink()
+    assert_nothing(small_disk)
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("QA_MODELS_DIR", str(tmp_path / "file" / "models"))
+    with pytest.raises(QAError, match="cannot be written; name a folder that can"):
+        store.fetch(NAME)
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_read_only_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(catalog, "BUNDLED", tmp_path / "file" / "models")
+    monkeypatch.delenv("QA_MODELS_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert store.fetch(NAME).folder == tmp_path / "data" / "verbatim" / "models" / NAME
+    assert Reader.load(NAME).answer("Who?", PASSAGE).answers[0].text == "Mara Quill"
+
+
+def test_files_that_cannot_be_converted(
+    entry: Published, server: BadServer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xml = server.root / NAME / "FP16-INT8" / XML
+    xml.write_text(xml.read_text().replace('type="Squeeze"', 'type="Squash"'), encoding="utf-8")
+    _, *others = entry.files["FP16-INT8"]
+    files = (tiny_ir.remote(server.root / NAME, f"FP16-INT8/{XML}"), *others)
+    strange = replace(entry, files={"FP16-INT8": files})
+    monkeypatch.setattr(published, "PUBLISHED", (strange,))
+    with pytest.raises(QAError, match="Squash"):
+        store.fetch(NAME)
+    assert_nothing(models)
+
+
+def test_a_graph_of_other_inputs_is_not_installed(
+    entry: Published, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = replace(entry, inputs=tiny_ir.INPUTS[:3])
+    monkeypatch.setattr(published, "PUBLISHED", (three,))
+    with pytest.raises(QAError, match=r"reads input_ids, .*position_ids where"):
+        store.fetch(NAME)
+    assert_nothing(models)
+
+
+# ------------------------------------------------------------------------------------------------
+# Other processes
+
+
+def command(entry: Published, *arguments: str, before: str = "pass") -> list[str]:
+    """Return the command line that runs `python -m qa` with this one model published, and the
+    statement `before` first."""
+    script = (
+        "import pickle, sys; from qa import published; "
+        "published.PUBLISHED = (pickle.loads(bytes.fromhex(sys.argv.pop(1))),); "
+        f"{before}; from qa.__main__ import main; sys.exit(main())"
+    )
+    return [sys.executable, "-c", script, pickle.dumps(entry).hex(), *arguments]
+
+
+@contextmanager
+def started(entry: Published, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a command beside the test, at most as long as that."""
+    pipe = subprocess.PIPE
+    line = command(entry, *arguments)
+    with subprocess.Popen(line, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(entry: Published, *arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        command(entry, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def wait_until(server: BadServer, sent: int) -> None:
+    end = time.monotonic() + 20
+    while server.sent < sent:
+        assert time.monotonic() < end, "nothing is fetched"
+        time.sleep(0.01)
+
+
+def test_killed_half_way_and_run_again(entry: Published, server: BadServer, models: Path) -> None:
+    server.fails(BIN, Fault(pause=0.1))
+    with started(entry, "fetch", NAME):
+        wait_until(server, HALF)  # and then it is killed
+    assert NAME not in [card.name for card in catalog.models()]
+    server.fails(BIN)
+    store.fetch(NAME)
+    first, second = server.asked(BIN)
+    assert first == ""
+    assert int(second.removeprefix("bytes=").removesuffix("-")) >= HALF // 2
+    assert_installed(models)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 on Windows")
+def test_killed_while_it_converts_and_run_again(
+    entry: Published, server: BadServer, models: Path
+) -> None:
+    die = (
+        "import os, onnx; onnx.ModelProto.SerializeToString = lambda self: os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run(command(entry, "fetch", NAME, before=die), cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    assert NAME not in [card.name for card in catalog.models()]
+    assert run(entry, "fetch", NAME)[0] == 0
+    assert len(server.asked(BIN)) == 1
+    assert_installed(models)
+
+
+def test_two_processes_fetch_once(entry: Published, server: BadServer, models: Path) -> None:
+    server.fails(BIN, Fault(pause=0.2))
+    with (
+        started(entry, "fetch", NAME, "--json") as one,
+        started(entry, "fetch", NAME, "--json") as other,
+    ):
+        outputs = [process.communicate(timeout=60) for process in (one, other)]
+    for process, (out, _) in zip((one, other), outputs, strict=True):
+        assert process.returncode == 0
+        assert json.loads(out) == {"model": NAME, "path": str(models / NAME)}
+    assert len(server.requests) == 3
+    assert sum("Another process is fetching" in err for _, err in outputs) == 1
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_what_progress_raises_stops_the_fetch(server: BadServer, models: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.done > HALF:
+            raise StopError
+
+    server.fails(BIN, Fault(pause=0.11))
+    with pytest.raises(StopError):
+        store.fetch(NAME, progress=stop)
+    assert NAME not in [card.name for card in catalog.models()]
+    server.fails(BIN)
+    store.fetch(NAME)
+    assert server.asked(BIN)[-1] != ""
+    assert_installed(models)
+
+
+# ------------------------------------------------------------------------------------------------
+# Removing, preinstalling, the command line
+
+
+@pytest.mark.usefixtures("entry")
+def test_remove(server: BadServer, models: Path) -> None:
+    store.fetch(NAME)
+    assert store.remove(NAME) == [models / NAME]
+    assert_nothing(models)
+    with pytest.raises(InputError, match="is not installed"):
+        store.remove(NAME)
+    server.fails(BIN, Fault(cut=HALF), Fault(cut=0))
+    with pytest.raises(QAError):
+        store.fetch(NAME)
+    store.remove(NAME)  # what has arrived, too
+    assert_nothing(models)
+    with pytest.raises(InputError, match=f"was not fetched; .*{catalog.DEFAULT}"):
+        store.remove(catalog.DEFAULT)
+    assert catalog.find(catalog.DEFAULT)
+    with pytest.raises(InputError, match=r"There is no model '\.\./x'"):
+        store.remove("../x")
+
+
+def test_what_is_being_fetched_is_not_removed(
+    entry: Published, server: BadServer, models: Path
+) -> None:
+    server.fails(BIN, Fault(pause=0.1))
+    with started(entry, "fetch", NAME) as process:
+        wait_until(server, HALF)
+        with pytest.raises(QAError, match="being fetched by another process; try again"):
+            store.remove(NAME)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_preinstall(server: BadServer, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.preinstall() == []
+    assert server.requests == []
+    monkeypatch.setenv("QA_PREINSTALL", f"no-such-model, {ALIAS},")
+    (error,) = store.preinstall()
+    assert "There is no model 'no-such-model' to fetch" in str(error)
+    assert_installed(models)
+    asked = len(server.requests)
+    store.preinstall()
+    assert len(server.requests) == asked
+
+
+def test_the_command_line(
+    entry: Published, server: BadServer, models: Path, tmp_path: Path
+) -> None:
+    (listed,) = [
+        model
+        for model in json.loads(run(entry, "models", "--json")[1])["models"]
+        if model["name"] == NAME
+    ]
+    assert listed["installed"] is False
+    assert listed["aliases"] == [ALIAS]
+    assert listed["size"] == sum(file.size for file in entry.files["FP16-INT8"])
+
+    code, out, err = run(entry, "fetch", ALIAS, "--json")
+    assert (code, json.loads(out)) == (0, {"model": NAME, "path": str(models / NAME)})
+    assert "0.2 of 0.2 MB" in err
+    text = tmp_path / "passage.txt"
+    text.write_text(PASSAGE, encoding="utf-8")
+    code, out, _ = run(entry, "ask", "Who?", "--text", str(text), "--model", ALIAS, "--json")
+    assert json.loads(out)["answers"][0]["text"] == "Mara Quill"
+    out = run(entry, "models")[1]
+    assert f"{NAME} or {ALIAS}" in out
+    assert "not installed" not in out
+
+    assert run(entry, "remove", NAME)[0] == 0
+    assert_nothing(models)
+    server.fails(XML, Fault(status=404))
+    for arguments, expected in (
+        (["fetch", NAME], 1),
+        (["fetch", "no-such-model"], 2),
+        (["fetch", NAME, "--mirror", "/no/such/folder"], 2),
+        (["fetch", NAME, "--precision", "FP8"], 2),
+        (["remove", NAME], 2),
+    ):
+        code, out, err = run(entry, *arguments)
+        assert (code, out, err.count("\n")) == (expected, "", 1), arguments
+
+
+def test_convert_on_the_command_line(entry: Published, server: BadServer, tmp_path: Path) -> None:
+    folder = server.root / NAME / "FP32-INT8"
+    shutil.copy(server.root / NAME / "vocab.txt", folder)
+    out_dir = tmp_path / "converted"
+    code, out, err = run(entry, "convert", str(folder / XML), str(out_dir), "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["inputs"] == list(tiny_ir.INPUTS)
+    assert report["outputs"] == ["output_s", "output_e"]
+    assert report["seconds"] > 0
+    assert Path(report["path"]).is_relative_to(out_dir)
+    assert Reader.load(out_dir).answer("Who?", PASSAGE).answers[0].text == "Mara Quill"
+    for arguments, expected in (
+        (["convert", str(tmp_path / "none.xml"), str(tmp_path / "a")], 2),
+        (["convert", str(folder / "vocab.txt"), str(tmp_path / "a")], 1),
+        (["convert", str(folder / XML), str(folder / XML / "a")], 1),
+    ):
+        code, out, err = run(entry, *arguments)
+        assert (code, out, err.count("\n")) == (expected, "", 1), arguments
+
+
+# ------------------------------------------------------------------------------------------------
+# The catalog itself
+
+
+def test_the_published_models_are_described_completely() -> None:
+    for entry in published.PUBLISHED:
+        assert entry.url == f"{entry.url.rpartition('/')[0]}/{entry.name}"
+        assert entry.url.startswith("https://")
+        assert list(entry.files) == ["FP16-INT8", "FP32-INT8"]
+        assert ("position_ids" in entry.inputs) == ("small" in entry.name)
+        for precision, files in entry.files.items():
+            assert [file.path for file in files] == [
+                f"{precision}/{entry.name}.xml",
+                "vocab.txt",
+                f"{precision}/{entry.name}.bin",
+            ]
+            for file in files:
+                assert len(bytes.fromhex(file.sha384)) == 48
+    names = [name for entry in published.PUBLISHED for name in (entry.name, *entry.aliases)]
+    assert "bert-large-uncased-whole-word-masking-squad-int8-onnx-0001" in names
+    assert "bert-large-uncased-whole-word-masking-squad-int8-0001" in names
+    assert len(set(names)) == len(names) == 3
+
+
+def test_what_can_be_fetched_is_listed() -> None:
+    assert os.environ.get("QA_MODELS_DIR") is None
+    cards = {card.name: card for card in catalog.not_installed()}
+    for entry in published.PUBLISHED:
+        if entry.name in cards:
+            card = cards[entry.name].to_dict()
+            assert card["installed"] is False
+            assert card["size"] == sum(file.size for file in entry.files["FP16-INT8"])
+            assert card["f1"] == entry.f1
+            assert "publisher" in card["measured_on"]
