@@ -7,10 +7,13 @@ standard error. Exit codes: 0 done, 1 it could not be done, 2 bad usage or input
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +84,21 @@ def _parser() -> argparse.ArgumentParser:
         "--limit", type=int, metavar="N", help="ask N questions, spread evenly over the file"
     )
     evaluate.add_argument(
+        "--protocol",
+        choices=("squad", "app"),
+        default="squad",
+        help="as model cards measure, or as the interface answers (%(default)s)",
+    )
+    evaluate.add_argument(
+        "--long", action="store_true", help="ask each question of its whole article"
+    )
+    evaluate.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="keep finished questions in FILE, and go on from those it has",
+    )
+    evaluate.add_argument(
         "--predictions", type=Path, metavar="OUT.json", help="write question id -> answer"
     )
     add_model(evaluate)
@@ -128,32 +146,47 @@ def _ask(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from qa import squad
-    from qa.evaluate import evaluate
+    from qa import evaluate, squad
     from qa.reader import Reader
 
     if options.limit is not None and options.limit < 1:
         raise InputError("--limit must be at least 1.")
     examples = squad.read(options.file)
+    if options.long:
+        examples = squad.join_articles(examples)
     if options.limit is not None:
         examples = squad.spread(examples, options.limit)
-    report = evaluate(Reader.load(options.model), examples, _progress(len(examples)))
+    reader = Reader.load(options.model)
+    show, started, found = _progress(len(examples)), time.monotonic(), {}
+    for outcome in evaluate.outcomes(reader, examples, options.protocol, options.resume):
+        found[outcome.id] = outcome
+        show(len(found))
+    threshold = reader.card.no_answer_threshold if options.protocol == "app" else None
     if options.predictions:
-        _write(options.predictions, json.dumps(report.predictions, ensure_ascii=False))
-    figures: dict[str, Any] = {
-        "model": report.model,
-        "exact_match": round(report.exact_match, 3),
-        "f1": round(report.f1, 3),
-        "total": report.total,
-        "seconds": report.seconds,
+        texts = evaluate.predictions(examples, found, threshold)
+        _write(options.predictions, json.dumps(texts, ensure_ascii=False))
+    report = {
+        "model": reader.card.name,
+        **evaluate.figures(examples, found, threshold),
+        "seconds": round(time.monotonic() - started, 3),
+        "repeat": {
+            "file": options.file.name,
+            "file_sha256": _sha256(options.file),
+            "model_sha256": _sha256(reader.card.folder / "model.onnx"),
+            "protocol": options.protocol,
+            "long": options.long,
+            "limit": options.limit,
+            "versions": {name: version(name) for name in ("numpy", "onnxruntime", "tokenizers")},
+        },
     }
-    if report.has_answer and report.no_answer:
-        figures |= {"has_answer": report.has_answer, "no_answer": report.no_answer}
     if options.json:
-        _print_json(figures)
-    else:
-        print(f"{report.model} on {report.total:,} questions in {report.seconds:.0f} s")
-        print(f"exact match {report.exact_match:.2f}, F1 {report.f1:.2f}")
+        _print_json(report)
+        return
+    print(f"{report['model']} on {report['total']:,} questions in {report['seconds']:.0f} s")
+    print(f"exact match {report['exact_match']:.2f}, F1 {report['f1']:.2f}")
+    for name in ("expected_calibration_error", "right_paragraph", "has_answer", "no_answer"):
+        if name in report:
+            print(f"{name.replace('_', ' ')}: {_readable(report[name])}")
 
 
 def _models(options: argparse.Namespace) -> None:
@@ -170,19 +203,20 @@ def _models(options: argparse.Namespace) -> None:
         )
         source = f" on {card.measured_on}" if card.measured_on else ""
         default = ", the default" if card.name == catalog.DEFAULT else ""
-        fetch = "" if card.installed else ", not installed: python -m qa fetch"
+        fetch = "" if card.installed else f"; not installed (python -m qa fetch {card.name})"
         print(f"{names}  {card.size / 1e6:.0f} MB, {accuracy}{source}{default}{fetch}")
 
 
 def _fetch(options: argparse.Namespace) -> None:
     from qa import store
 
-    card = store.fetch(
-        options.name,
-        mirror=options.mirror,
-        precision=options.precision,
-        progress=_fetch_progress(options.name),
-    )
+    with _fetch_progress(options.name) as progress:
+        card = store.fetch(
+            options.name,
+            mirror=options.mirror,
+            precision=options.precision,
+            progress=progress,
+        )
     if options.json:
         _print_json({"model": card.name, "path": str(card.folder)})
     else:
@@ -192,11 +226,11 @@ def _fetch(options: argparse.Namespace) -> None:
 def _remove(options: argparse.Namespace) -> None:
     from qa import store
 
-    paths = [str(path) for path in store.remove(options.name)]
+    paths = store.remove(options.name)
     if options.json:
-        _print_json({"model": options.name, "removed": paths})
+        _print_json({"model": paths[0].name, "removed": [str(path) for path in paths]})
     else:
-        print(f"{options.name} is removed from {' and '.join(paths)}")
+        print(f"{' and '.join(map(str, paths))} is removed")
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -207,7 +241,7 @@ def _convert(options: argparse.Namespace) -> None:
     try:
         done = convert(options.xml, options.folder)
     except OSError as error:
-        raise QAError(f"{options.folder} cannot be written: {error.strerror}.") from error
+        raise QAError(f"{options.xml} cannot be read: {error.strerror}.") from error
     if options.json:
         _print_json(
             {
@@ -245,6 +279,17 @@ def _print_json(value: object) -> None:
     print(json.dumps(value))
 
 
+def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_readable(v)}" for name, v in value.items())
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
 def _progress(total: int) -> Callable[[int], None]:
     """Show a count on standard error, where a person is watching."""
 
@@ -259,16 +304,17 @@ def _progress(total: int) -> Callable[[int], None]:
     return show
 
 
-def _fetch_progress(name: str) -> Callable[[Progress], None]:
+@contextmanager
+def _fetch_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     """Show on standard error how far a fetch is: as a line that changes where a person is watching,
-    elsewhere as a line every ten seconds."""
-    shown_at, watched = time.monotonic(), sys.stderr.isatty()
+    elsewhere as a line every ten seconds and at the end of each step."""
+    watched, shown_at, width = sys.stderr.isatty(), time.monotonic(), 0
 
     def show(progress: Progress) -> None:
-        nonlocal shown_at
+        nonlocal shown_at, width
         now = time.monotonic()
-        ends = progress.done == progress.total
-        if not watched and not ends and progress.step == "fetch" and now < shown_at + 10:
+        changes = progress.step == "fetch" and progress.done < progress.total
+        if changes and not watched and now < shown_at + 10:
             return
         shown_at = now
         match progress.step:
@@ -278,16 +324,16 @@ def _fetch_progress(name: str) -> Callable[[Progress], None]:
                 line = f"Converting {name}"
             case "fetch":
                 line = f"{name}: {_amount(progress)}"
-        changes = watched and progress.step == "fetch"
-        # Erase to the end of the line: the one before may have been longer.
-        print(
-            f"\r{line}\x1b[K" if changes else line,
-            end="" if changes and not ends else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        # Spaces cover what is left of the line before.
+        start, end = ("\r", "" if changes else "\n") if watched else ("", "\n")
+        print(f"{start}{line:<{width}}", end=end, file=sys.stderr, flush=True)
+        width = len(line) if changes and watched else 0
 
-    return show
+    try:
+        yield show
+    finally:
+        if width:  # an error has a line of its own
+            print(file=sys.stderr)
 
 
 def _amount(progress: Progress) -> str:

@@ -1,4 +1,5 @@
-"""Do scores mean what they say? Calibration error, reliability and ROC curve, from scores and outcomes alone."""
+"""Do scores mean what they say? Calibration error, reliability and ROC curve, from scores and
+outcomes alone."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ BINS = 15  # as is customary since Guo et al. 2017 (arXiv 1706.04599)
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The answers whose score lies in one interval: how many, their mean score, and the share that is right."""
+    """The answers whose score lies in one interval: how many, their mean score, and the share that
+    is right."""
 
     count: int
     score: float
@@ -34,17 +36,17 @@ def reliability(scores: ArrayLike, right: ArrayLike, bins: int = BINS) -> list[B
 
 
 def expected_calibration_error(scores: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
-    """Return the mean gap between score and share of right answers, weighted by the answers in each bin
-    (Naeini et al. 2015, as used by Guo et al. 2017)."""
+    """Return the mean gap between score and share of right answers, weighted by the answers in each
+    bin (Naeini et al. 2015, as used by Guo et al. 2017)."""
     found = reliability(scores, right, bins)
-    total = sum(bin.count for bin in found)
-    return sum(bin.count * abs(bin.score - bin.right) for bin in found) / total if total else 0.0
+    total = sum(b.count for b in found)
+    return sum(b.count * abs(b.score - b.right) for b in found) / total if total else 0.0
 
 
 def area_under_roc(scores: ArrayLike, positive: ArrayLike) -> float:
     """Return the chance that a positive case scores above a negative one, ties counting half.
-
-    `scores` are floats [n], `positive` bools [n]. Raises ValueError unless there are cases of both kinds.
+     `scores` are floats [n], `positive` bools [n]. Raises ValueError unless there are cases of both
+    kinds.
     """
     score, label = np.asarray(scores, float), np.asarray(positive, bool)
     positives, negatives = int(label.sum()), int((~label).sum())

@@ -1,61 +1,140 @@
-"""A reader on a SQuAD file -> exact match and F1, by the protocol of model cards."""
+"""A reader on a SQuAD file -> exact match, F1, and whether scores mean what they say.
+ Two protocols: `squad` is that of model cards (run_squad's windows and choice, no rules of ours),
+`app` is what a person gets who asks in the interface. A journal of finished questions lets a run
+that was stopped go on.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-from qa import squad
+from qa import calibration, squad
+from qa.errors import InputError, QAError
 from qa.reader import Reader
 from qa.squad import Example
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """`exact_match` and `f1` in percent; `predictions` maps question ids to texts, as the official
-    script reads them. `has_answer` and `no_answer` split both by whether the question has an
-    answer, where the file has both kinds."""
+class Outcome:
+    """What a question got: the best guess, whatever the chance of no answer. The protocol `squad`
+    has no scores; `right_paragraph` is known where paragraphs were joined."""
 
-    model: str
-    exact_match: float
-    f1: float
-    total: int
-    seconds: float
-    has_answer: dict[str, float] | None
-    no_answer: dict[str, float] | None
-    predictions: dict[str, str] = field(repr=False)
+    id: str
+    text: str
+    score: float | None = None
+    no_answer: float | None = None
+    right_paragraph: bool | None = None
 
 
-def evaluate(
-    reader: Reader, examples: list[Example], progress: Callable[[int], object] = lambda done: None
-) -> Report:
-    """Answer every example; `progress` is called with the number done after each."""
-    started = time.perf_counter()
-    predictions: dict[str, str] = {}
-    for example in examples:
-        predictions[example.id] = reader.predict_squad(example.question, example.passage)
-        progress(len(predictions))
-    seconds = time.perf_counter() - started
+def outcomes(
+    reader: Reader, examples: Iterable[Example], protocol: str, journal: Path | None = None
+) -> Iterator[Outcome]:
+    """Answer every example in turn, skipping those the journal has.
+
+    Raises InputError where the journal is of another run, QAError where it cannot be written.
+    """
+    run = {"model": reader.card.name, "protocol": protocol}
+    done = _read_journal(journal, run) if journal and journal.exists() else {}
+    try:
+        with journal.open("a", encoding="utf-8") if journal else nullcontext() as log:
+            if log and not log.tell():
+                print(json.dumps(run), file=log, flush=True)
+            for example in examples:
+                if example.id in done:
+                    yield done[example.id]
+                    continue
+                outcome = _outcome(reader, example, protocol)
+                if log:
+                    print(json.dumps(asdict(outcome)), file=log, flush=True)
+                yield outcome
+    except OSError as error:
+        raise QAError(f"{journal} cannot be written: {error.strerror}.") from error
+
+
+def _outcome(reader: Reader, example: Example, protocol: str) -> Outcome:
+    if protocol == "squad":
+        return Outcome(example.id, reader.predict_squad(example.question, example.passage))
+    result = reader.answer(example.question, example.passage, top_k=1)
+    if not result.answers:
+        return Outcome(example.id, "", 0.0, result.no_answer)
+    (best,) = result.answers
+    home = example.paragraph
+    right = home[0] <= best.start < home[1] if home else None
+    return Outcome(example.id, best.text, best.score, result.no_answer, right)
+
+
+def _read_journal(journal: Path, run: Mapping[str, str]) -> dict[str, Outcome]:
+    try:
+        first, *lines = journal.read_text(encoding="utf-8").splitlines() or [json.dumps(run)]
+        written_by = json.loads(first)
+        found = [Outcome(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{journal} is not a journal of this command; name another.") from error
+    if written_by != run:
+        raise InputError(f"{journal} is of a run with other options; name another.")
+    return {outcome.id: outcome for outcome in found}
+
+
+def predictions(
+    examples: Sequence[Example], found: Mapping[str, Outcome], threshold: float | None
+) -> dict[str, str]:
+    """Return question id -> text, as the official script reads it. Where the file has questions
+    without an answer (SQuAD 2.0), the text is empty if no answer is likelier than the threshold."""
+    if threshold is None or all(example.references for example in examples):
+        return {example.id: found[example.id].text for example in examples}
+    return {
+        example.id: "" if (found[example.id].no_answer or 0) > threshold else found[example.id].text
+        for example in examples
+    }
+
+
+def figures(
+    examples: Sequence[Example], found: Mapping[str, Outcome], threshold: float | None
+) -> dict[str, Any]:
+    """Return the figures of a run, in percent where they are shares of questions.
+     Always exact_match, f1 and total. Where there are scores: expected_calibration_error (of the
+    best guess, over questions that have an answer) and the reliability diagram's bins. Where the
+    file has questions with and without an answer: the same figures for each kind, and how well
+    no_answer tells them apart. Where paragraphs were joined: right_paragraph.
+    """
+    texts = predictions(examples, found, threshold)
     answerable = [example for example in examples if example.references]
     impossible = [example for example in examples if not example.references]
-    both = bool(answerable and impossible)
-    overall = _figures(examples, predictions)
-    return Report(
-        model=reader.card.name,
-        exact_match=overall["exact_match"],
-        f1=overall["f1"],
-        total=len(examples),
-        seconds=round(seconds, 3),
-        has_answer=_figures(answerable, predictions) if both else None,
-        no_answer=_figures(impossible, predictions) if both else None,
-        predictions=predictions,
-    )
+    report = _accuracy(examples, texts)
+    scored = [example for example in answerable if found[example.id].score is not None]
+    if scored:
+        scores = [found[example.id].score or 0.0 for example in scored]
+        right = [squad.exact_match(found[e.id].text, e.references) for e in scored]
+        report["expected_calibration_error"] = calibration.expected_calibration_error(scores, right)
+        report["reliability"] = [asdict(b) for b in calibration.reliability(scores, right)]
+    placed = [found[e.id].right_paragraph for e in examples]
+    if any(place is not None for place in placed):
+        report["right_paragraph"] = 100 * sum(map(bool, placed)) / len(placed)
+    if answerable and impossible:
+        report["has_answer"] = _accuracy(answerable, texts)
+        report["no_answer"] = _accuracy(impossible, texts)
+        chances = [found[example.id].no_answer for example in examples]
+        if None not in chances and threshold is not None:
+            is_impossible = [not example.references for example in examples]
+            said = [(chance or 0) > threshold for chance in chances]
+            agree = sum(a == b for a, b in zip(said, is_impossible, strict=True))
+            report["no_answer"] |= {
+                "area_under_roc": calibration.area_under_roc(
+                    [chance or 0.0 for chance in chances], is_impossible
+                ),
+                "accuracy": 100 * agree / len(examples),
+                "threshold": threshold,
+            }
+    return report
 
 
-def _figures(examples: list[Example], predictions: dict[str, str]) -> dict[str, float]:
-    """Return exact match and F1 in percent, and how many questions they are of."""
-    pairs = [(predictions[example.id], example.references) for example in examples]
+def _accuracy(examples: Sequence[Example], texts: Mapping[str, str]) -> dict[str, Any]:
+    pairs = [(texts[example.id], example.references) for example in examples]
     return {
         "exact_match": 100 * sum(squad.exact_match(*pair) for pair in pairs) / len(pairs),
         "f1": 100 * sum(squad.f1(*pair) for pair in pairs) / len(pairs),

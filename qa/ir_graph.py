@@ -9,7 +9,7 @@ layers mean is not known here: see ir_patterns.py.
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -73,13 +73,30 @@ class Layer:
     def __str__(self) -> str:
         return f"{self.type} layer “{self.name}”"
 
+    def flag(self, attribute: str) -> bool:
+        return self.attributes.get(attribute, "").lower() in ("true", "1")
+
+    def number(self, attribute: str) -> float:
+        try:
+            return float(self.attributes[attribute])
+        except (KeyError, ValueError):
+            raise IRError(f"The {self} has no number “{attribute}”.") from None
+
+    def whole(self, attribute: str, default: int) -> int:
+        text = self.attributes.get(attribute, str(default))
+        if not re.fullmatch(r"-?\d{1,4}", text):
+            raise IRError(f"The {self} has no whole number “{attribute}”.")
+        return int(text)
+
 
 @dataclass(frozen=True)
 class Graph:
-    """Layers by id, every one after the layers it reads."""
+    """Layers by id, every one after the layers it reads; and in the order of the .xml its inputs, each with the
+    name of its Parameter's tensor, and its outputs, each with the name of the tensor its Result reads."""
 
     layers: dict[int, Layer]
-    version: int
+    inputs: dict[int, str]
+    outputs: dict[int, str]
 
 
 def read(xml: Path) -> Graph:
@@ -112,7 +129,25 @@ def read(xml: Path) -> Graph:
             raise IRError(f"Two layers of the .xml have the id {layer.id}.")
         layers[layer.id], ports[layer.id] = layer, ports_of_layer
     _connect(root.iterfind("edges/edge"), layers, ports)
-    return Graph(_sorted(layers), int(version))
+    inputs, outputs = {}, {}
+    for number, layer in layers.items():
+        if layer.type == "Parameter":
+            inputs[number] = _tensor_name(layer, 0)
+        elif layer.type == "Result" and len(layer.inputs) == 1:
+            outputs[number] = _tensor_name(layers[layer.inputs[0][0]], layer.inputs[0][1])
+    if (
+        not inputs
+        or not outputs
+        or len({*inputs.values(), *outputs.values()}) < len(inputs) + len(outputs)
+    ):
+        raise IRError(f"{xml} needs at least one input and one output, all of different names.")
+    return Graph(_sorted(layers), inputs, outputs)
+
+
+def _tensor_name(layer: Layer, output: int) -> str:
+    """Version 11 names tensors; before, a tensor was called as the layer it comes from."""
+    names = layer.outputs[output].names if layer.outputs else ()
+    return layer.name if layer.name in names or not names else names[0]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -268,9 +303,7 @@ def _connect(edges: Iterable[Element], layers: dict[int, Layer], ports: dict[int
             if (number, port) not in sources:
                 raise IRError(f"No edge of the .xml leads to input {port} of the {layer}.")
         inputs = tuple(sources[number, port] for port in ports[number].inputs)
-        layers[number] = Layer(
-            number, layer.name, layer.type, layer.attributes, inputs, layer.outputs, layer.constants
-        )
+        layers[number] = replace(layer, inputs=inputs)
 
 
 def _sorted(layers: dict[int, Layer]) -> dict[int, Layer]:

@@ -17,7 +17,9 @@ from qa.ir_graph import Array
 OPSET = 20  # the first with Gelu
 IR_VERSION = 9
 MICROSOFT = "com.microsoft"  # ONNX Runtime's own operators
-EXTERNAL_ABOVE = 1024  # bytes; smaller initializers stay in the .onnx, where shape inference can read them
+EXTERNAL_ABOVE = (
+    1024  # bytes; smaller initializers stay in the .onnx, where shape inference can read them
+)
 ALIGNMENT = 4096  # so that external data can be mapped
 
 
@@ -33,7 +35,7 @@ class OnnxFile:
         self._names: set[str] = set()
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
-        self.bytes = 0  # of all initializers so far
+        self.initializer_bytes = 0
 
     def name(self, wanted: str) -> str:
         """`wanted`, or where it is taken something like it."""
@@ -43,21 +45,37 @@ class OnnxFile:
         self._names.add(name)
         return name
 
-    def input(self, name: str, dtype: int, axes: Sequence[str]) -> str:
-        self._inputs.append(helper.make_tensor_value_info(name, dtype, axes))
-        return name
+    def reserve(self, name: str) -> None:
+        """Keep `name` for an input or an output."""
+        if name in self._names:
+            raise ValueError(f"{name} is taken")
+        self._names.add(name)
 
-    def output(self, name: str, dtype: int, axes: Sequence[str | int]) -> None:
+    def input(self, name: str, dtype: int, axes: Sequence[str]) -> None:
+        self.reserve(name)
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, axes))
+
+    def output(self, source: str, name: str, dtype: int, axes: Sequence[str | int]) -> None:
+        """Give the tensor `source` out under `name`, which has been reserved."""
+        self._nodes.append(helper.make_node("Identity", [source], [name], name=f"{name}.out"))
         self._outputs.append(helper.make_tensor_value_info(name, dtype, axes))
+
+    @property
+    def first_input(self) -> str:
+        return self._inputs[0].name
 
     def initializer(self, array: Array, name: str) -> str:
         """A constant; small equal ones are shared."""
         array = np.ascontiguousarray(array) if array.ndim else np.asarray(array)
-        key = (array.dtype.str, array.shape, array.tobytes() if array.nbytes <= EXTERNAL_ABOVE else b"")
+        key = (
+            array.dtype.str,
+            array.shape,
+            array.tobytes() if array.nbytes <= EXTERNAL_ABOVE else b"",
+        )
         if key[2] and key in self._small:
             return self._small[key]
         name = self.name(name)
-        self.bytes += array.nbytes
+        self.initializer_bytes += array.nbytes
         if key[2]:
             self._small[key] = name
         if self._data is None or array.nbytes <= EXTERNAL_ABOVE:
@@ -75,29 +93,43 @@ class OnnxFile:
             data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
             data_location=TensorProto.EXTERNAL,
         )
-        place = {"location": f"{self.path.name}.data", "offset": self._data.tell(), "length": array.nbytes}
+        place = {
+            "location": f"{self.path.name}.data",
+            "offset": self._data.tell(),
+            "length": array.nbytes,
+        }
         for key, value in place.items():
             tensor.external_data.add(key=key, value=str(value))
         self._data.write(memoryview(array).cast("B"))
         return tensor
 
     def node(
-        self, operator: str, inputs: Sequence[str], name: str, *, domain: str = "", **attributes: Any
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        name: str,
+        *,
+        domain: str = "",
+        **attributes: Any,
     ) -> str:
         """Add a node with one output, which bears the node's name."""
         return self.nodes(operator, inputs, [name], domain=domain, **attributes)[0]
 
     def nodes(
-        self, operator: str, inputs: Sequence[str], names: Sequence[str], *, domain: str = "", **attributes: Any
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        names: Sequence[str],
+        *,
+        domain: str = "",
+        **attributes: Any,
     ) -> list[str]:
         outputs = [self.name(name) for name in names]
-        node = helper.make_node(operator, inputs, outputs, name=outputs[0], domain=domain, **attributes)
+        node = helper.make_node(
+            operator, inputs, outputs, name=outputs[0], domain=domain, **attributes
+        )
         self._nodes.append(node)
         return outputs
-
-    def alias(self, source: str, name: str) -> None:
-        """Give a tensor a second name, which has been reserved for it."""
-        self._nodes.append(helper.make_node("Identity", [source], [name], name=f"{name}.alias"))
 
     def save(self) -> None:
         if self._data is not None:

@@ -1,53 +1,97 @@
-"""OpenVINO IR -> ONNX: the one function `convert`.
+"""OpenVINO IR -> ONNX: a model folder's model.onnx and tokenizer.json out of an .xml, its .bin and its vocab.txt.
+
+For the BERT family in INT8, IR versions 10 and 11, with `onnx` and numpy alone. Weights stay the int8 they are;
+the size an IR is frozen at becomes an open batch and sequence; names of inputs and outputs stay. What is not
+known stops the conversion with one sentence, and nothing half-written stays behind.
+
+    ir_graph       read the two files, trusting nothing
+    ir_network     who reads whom, what is constant
+    ir_patterns    weights, norms, Gelus, linear layers ...
+    ir_attention   ... and attention, each as one operation
+    ir_shapes      the open sizes, for ...
+    ir_inference   ... the shape of every value
+    onnx_emitter   operations -> ONNX nodes
+    onnx_file      nodes -> files
 """
 
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import BertWordPieceTokenizer
+from tokenizers.implementations import BertWordPieceTokenizer
 
-from qa.ir_graph import Graph, IRError, Layer, read, dimensions
-from qa.ir_patterns import Patterns
-from qa.ir_shapes import Sizes
+from qa.errors import QAError
+from qa.ir_graph import Graph, IRError, read
+from qa.ir_patterns import recognise
 from qa.onnx_emitter import Emitter
 from qa.onnx_file import OnnxFile
 
-SELF_CONTAINED_BELOW = 95_000_000
+# Above this the weights go into a file beside model.onnx: protobuf ends at 2 GB, and is held in memory whole.
+SELF_CONTAINED_BYTES = 95_000_000
 
 
 @dataclass(frozen=True)
 class Conversion:
-    path: Path
+    path: Path  # of model.onnx
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     seconds: float
 
 
 def convert(xml: Path, out_dir: Path) -> Conversion:
+    """Write `out_dir`/model.onnx (and model.onnx.data if it is large, and tokenizer.json if there is a vocab.txt
+    beside `xml`), replacing files of these names.
+
+    Raises:
+        QAError: one sentence on what is wrong with the files, or not known of their operations.
+    """
     start = time.perf_counter()
     graph = read(xml)
-    weights = xml.with_suffix(".bin").stat().st_size
-    inputs = {n: _input_name(l) for n, l in graph.layers.items() if l.type == "Parameter"}
-    outputs = {n: _output_name(graph, l) for n, l in graph.layers.items() if l.type == "Result"}
-    sizes = Sizes()
-    for l in graph.layers.values():
-        if l.type == "Parameter":
-            shape = l.outputs[0].shape
-            if len(shape) == 2: sizes = Sizes(*(a if a > 0 else d for a, d in zip(shape, (7919, 7907))))
-    out_dir.mkdir(parents=True, exist_ok=True)
-    file = OnnxFile(out_dir, external=weights > SELF_CONTAINED_BELOW)
-    Emitter(Patterns(graph), file, sizes, 2 * weights + (256 << 20)).emit(inputs, outputs)
+    try:
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".converting-", dir=out_dir.parent))
+        try:
+            _write_model(graph, xml.with_suffix(".bin").stat().st_size, folder)
+            if (vocabulary := xml.with_name("vocab.txt")).is_file():
+                _write_tokenizer(vocabulary, folder)
+            _put(folder, out_dir)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise QAError(f"{out_dir} could not be written: {error.strerror or error}.") from error
+    return Conversion(
+        path=out_dir / "model.onnx",
+        inputs=tuple(graph.inputs.values()),
+        outputs=tuple(graph.outputs.values()),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _write_model(graph: Graph, weight_bytes: int, folder: Path) -> None:
+    file = OnnxFile(folder, external=weight_bytes > SELF_CONTAINED_BYTES)
+    # Float16 norms and biases become float32; a model many times its weights is not a BERT.
+    emitter = Emitter(recognise(graph), file, budget=3 * weight_bytes + (64 << 20))
+    emitter.emit(graph.inputs, graph.outputs)
     file.save()
-    return Conversion(out_dir, tuple(inputs.values()), tuple(outputs.values()), time.perf_counter() - start)
 
 
-def _input_name(layer: Layer) -> str:
-    return next(iter(layer.outputs[0].names), layer.name)
+def _write_tokenizer(vocabulary: Path, folder: Path) -> None:
+    """[CLS] question [SEP] passage [SEP] with types 0 and 1; neither cut nor padded, which is the reader's part."""
+    try:
+        tokenizer = BertWordPieceTokenizer(str(vocabulary), lowercase=True)
+    except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions
+        raise IRError(f"{vocabulary} is not a BERT vocabulary: {error}.") from error
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def _output_name(graph: Graph, layer: Layer) -> str:
-    number, index = layer.inputs[0]
-    source = graph.layers[number]
-    return next(iter(source.outputs[index].names), source.name)
+def _put(folder: Path, out_dir: Path) -> None:
+    """Every file of `folder` in place by a rename, model.onnx last; a new `out_dir` by one rename."""
+    if not out_dir.exists():
+        shutil.copymode(out_dir.parent, folder)
+        folder.rename(out_dir)
+        return
+    (out_dir / "model.onnx.data").unlink(missing_ok=True)
+    for file in sorted(folder.iterdir(), key=lambda file: file.name == "model.onnx"):
+        file.replace(out_dir / file.name)

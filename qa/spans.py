@@ -48,7 +48,7 @@ class WindowLogits:
     @property
     def null(self) -> np.float32:
         """The logit of the null span."""
-        return self.start[0].clip(-_LARGEST, _LARGEST) + self.end[0].clip(-_LARGEST, _LARGEST)
+        return np.float32(_finite(self.start)[0] + _finite(self.end)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +131,15 @@ def _span_logits(
         if np.isnan(window.start).any() or np.isnan(window.end).any():
             raise QAError("The model gave logits that are not numbers; install the model again.")
         rows = slice(window.first, window.stop)
-        start = np.where(
-            begins[rows], window.start[window.passage].clip(-_LARGEST, _LARGEST), -np.inf
-        )
-        end = np.where(closes[rows], window.end[window.passage].clip(-_LARGEST, _LARGEST), -np.inf)
+        start = np.where(begins[rows], _finite(window.start)[window.passage], -np.inf)
+        end = np.where(closes[rows], _finite(window.end)[window.passage], -np.inf)
         ends = sliding_window_view(np.concatenate((end, beyond)), longest)  # [count, longest]
         np.maximum(band[rows], start[:, None] + ends - window.null, out=band[rows])
     return band
+
+
+def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return logits.clip(-_LARGEST, _LARGEST)
 
 
 def squad_best(

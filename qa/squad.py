@@ -10,7 +10,8 @@ import json
 import re
 import string
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qa.errors import InputError
@@ -22,13 +23,14 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 @dataclass(frozen=True, slots=True)
 class Example:
     """A question of a SQuAD file; `references` are the texts people gave as its answer, none where
-    it has no answer."""
+    it has no answer. `paragraph` says where its paragraph stands in a passage joined of several."""
 
     id: str
     title: str
     question: str
     passage: str
     references: tuple[str, ...]
+    paragraph: tuple[int, int] | None = None
 
 
 def read(path: Path) -> list[Example]:
@@ -56,6 +58,26 @@ def read(path: Path) -> list[Example]:
     if not examples:
         raise InputError(f"{path} has no questions.")
     return examples
+
+
+def join_articles(examples: Sequence[Example]) -> list[Example]:
+    """Return the same questions asked of their whole articles: all paragraphs, in order, with an
+    empty line between."""
+    articles: dict[str, dict[str, tuple[int, int]]] = {}
+    for example in examples:
+        places = articles.setdefault(example.title, {})
+        if example.passage not in places:
+            start = max((stop for _, stop in places.values()), default=-2) + 2
+            places[example.passage] = (start, start + len(example.passage))
+    whole = {title: "\n\n".join(places) for title, places in articles.items()}
+    return [
+        replace(
+            example,
+            passage=whole[example.title],
+            paragraph=articles[example.title][example.passage],
+        )
+        for example in examples
+    ]
 
 
 def spread(examples: list[Example], limit: int) -> list[Example]:

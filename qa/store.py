@@ -76,11 +76,13 @@ def fetch(
         raise InputError(
             f"{entry.name} is not published as {precision!r}; choose {' or '.join(entry.files)}."
         )
+    if card := _intact(entry, precision):
+        return card
     source = Source(entry, mirror or os.environ.get("QA_MIRROR"))
     folder = _writable_folder()
     total = sum(file.size for file in entry.files[precision or entry.precision])
     with _alone(entry, folder, lambda: progress(Progress("wait", 0, total))):
-        if card := _intact(entry, precision):
+        if card := _intact(entry, precision):  # by whom we waited for
             return card
         staging = _staging(entry, folder)
         try:
@@ -220,9 +222,10 @@ def _install(
     files = entry.files[precision]
     staging, place = _staging(entry, folder), folder / entry.name
     ir, model, replaced = staging / precision, staging / "model", staging / "replaced"
-    for left_over in (model, replaced):
-        shutil.rmtree(left_over, ignore_errors=True)
     ir.mkdir(parents=True, exist_ok=True)
+    for left_over in staging.iterdir():
+        if left_over != ir:
+            shutil.rmtree(left_over)
     _check_space(entry, precision, folder)
 
     meter = _Meter(progress, sum(file.size for file in files))
@@ -233,7 +236,12 @@ def _install(
         meter.finish(file.size)
 
     meter.converting()
-    conversion = convert(next(ir.glob("*.xml")), model)
+    try:
+        conversion = convert(next(ir.glob("*.xml")), model)
+    except QAError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None  # about the disk there is more to say here
+        raise
     if len(conversion.inputs) != len(entry.inputs):
         raise QAError(
             f"{entry.name} reads {', '.join(conversion.inputs)} where {', '.join(entry.inputs)} "

@@ -1,5 +1,6 @@
 """A web server on this machine that misbehaves as told."""
 
+import gzip
 import threading
 import time
 from collections import defaultdict, deque
@@ -89,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             span = f"{first}-{len(body) - 1}" if status == 206 else "*"
             headers["Content-Range"] = f"bytes {span}/{len(body)}"
         body = body[first:]
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
         if not fault.lengthless:
             headers["Content-Length"] = str(len(body))
         time.sleep(fault.stall)

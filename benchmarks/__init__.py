@@ -1,0 +1,1 @@
+"""Measurements of speed and memory. Nothing here is imported by the app."""
