@@ -11,16 +11,16 @@ import inspect
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from qa import catalog
 from qa.errors import InputError, QAError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until stopped. Returns the exit code: 0 stopped, 1 it could not be done, 2 bad usage."""
+    """Serve until stopped. Returns the exit code: 0 stopped, 1 could not be done, 2 bad usage."""
     options = _parser().parse_args(arguments)
     # Gradio would otherwise tell its makers that it was started.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -50,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host",
         default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-        help="address to listen on; 0.0.0.0 lets other computers in (GRADIO_SERVER_NAME, else 127.0.0.1)",
+        help="address to listen on, 0.0.0.0 to let other computers in "
+        "(GRADIO_SERVER_NAME, else 127.0.0.1)",
     )
     parser.add_argument(
         "--port",
@@ -86,7 +87,8 @@ def _auth(text: str) -> tuple[str, str]:
 
 
 def _check_free(host: str, port: int) -> None:
-    """Raise QAError where this address cannot be listened on: Gradio would say it less plainly, and later."""
+    """Raise QAError where this address cannot be listened on; Gradio would say so late and at
+    length."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
@@ -99,13 +101,16 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    # Imported only here: mistakes are told at once, and a bad model before Gradio takes its time.
+    from ui.readers import Readers
+
+    readers = Readers(options.model)
     with _without_stub_files():
         import gradio  # noqa: F401
 
     from ui import page, theme
-    from ui.readers import Readers
 
-    blocks = page.build(Readers(options.model))
+    blocks = page.build(readers)
     _, local_url, share_url = blocks.launch(
         server_name=options.host,
         server_port=options.port,
@@ -128,18 +133,16 @@ def _serve(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _without_stub_files() -> Iterator[None]:
-    """Keep Gradio from rewriting its editor stubs (.pyi) at every import, more than half of its import time.
+    """Keep Gradio from rewriting its editor stubs (.pyi) at every import: more than half of the
+    time that it takes. It passes over classes that come from no file, so its own are said to."""
+    real = inspect.getfile
 
-    It leaves out classes that come from no file, so its own are said to.
-    """
-    real: Callable[[object], str] = inspect.getfile
-
-    def getfile(thing: object) -> str:
+    def getfile(thing: Any) -> str:
         if type(thing).__module__ == "gradio.component_meta":
             raise OSError("no stub file wanted")
         return real(thing)
 
-    inspect.getfile = getfile
+    inspect.getfile = getfile  # type: ignore[assignment]
     try:
         yield
     finally:

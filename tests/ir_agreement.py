@@ -1,8 +1,10 @@
-"""How far ONNX Runtime on a converted model and OpenVINO on its IR agree, one stretch of the network at a time.
+"""How far ONNX Runtime on a converted model and OpenVINO on its IR agree, one stretch of the
+network at a time.
 
-A stretch runs from the FakeQuantize nodes before it to the next one. Both runtimes are given the same codes
-there (those of OpenVINO's own run), so that a rounding that falls one way here and the other way there does not
-grow from layer to layer: a deep network of random weights is chaotic, and its end says nothing.
+A stretch runs from the FakeQuantize nodes before it to the next one. Both runtimes are given the
+same codes there (those of OpenVINO's own run), so that a rounding that falls one way here and the
+other way there does not grow from layer to layer: a deep network of random weights is chaotic, and
+its end says nothing.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ class Stretch:
 
 
 def inputs(model: openvino.Model, vocabulary: int, seed: int = 1) -> dict[str, Array]:
-    """Random ids, a third of the sequence masked, for the inputs of `model` in the order of BERT's."""
+    """Random ids, a third of the sequence masked, for the inputs of `model` in the order of
+    BERT's."""
     random = np.random.default_rng(seed)
     batch, length = (size for size in model.inputs[0].shape)
     ids = random.integers(0, vocabulary, (batch, length))
@@ -93,7 +96,8 @@ def _cut_openvino(
     grids: list[tuple[float, float]],
     feed: dict[str, Array],
 ) -> tuple[openvino.Model, dict[str, Array]]:
-    """Whatever reads a FakeQuantize reads one of a new input instead, given numbers that lie on its grid."""
+    """Whatever reads a FakeQuantize reads one of a new input instead, given numbers that lie on its
+    grid."""
     by_name = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
     feed, parameters, results = dict(feed), list(model.get_parameters()), []
     for index, (name, codes, (low, step)) in enumerate(zip(names, starts, grids, strict=True)):
@@ -115,7 +119,8 @@ def _cut_openvino(
 def _run_cut_onnx(
     converted: Path, names: list[str], starts: list[Array], feed: dict[str, Array]
 ) -> list[Array | None]:
-    """The same cut of the converted model, whose quantized tensors bear the names of the FakeQuantize nodes."""
+    """The same cut of the converted model, whose quantized tensors bear the names of the
+    FakeQuantize nodes."""
     model = onnx.load(converted)
     made = {name for node in model.graph.node for name in node.output}
     shapes = {name: codes for name, codes in zip(names, starts, strict=True) if name in made}

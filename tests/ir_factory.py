@@ -1,7 +1,8 @@
 """OpenVINO IRs of the BERT family, written as their exporters write them, with random weights.
 
-`small` repeats the structure of bert-small-uncased-whole-word-masking-squad-int8-0002 for any number of layers;
-the options of `bert` vary it in the ways in which other exporters and releases do.
+`small` repeats the structure of bert-small-uncased-whole-word-masking-squad-int8-0002 for any
+number of layers; the options of `bert` vary it in the ways in which other exporters and releases
+do.
 """
 
 from dataclasses import dataclass, field

@@ -207,6 +207,15 @@ def test_what_is_wrong_for_good(
 
 
 @pytest.mark.usefixtures("entry")
+def test_a_file_without_end_is_not_read_to_it(server: BadServer, models: Path) -> None:
+    server.fails(BIN, Fault(replace=bytes(30_000_000), lengthless=True))
+    with pytest.raises(QAError, match="it is longer"):
+        store.fetch(NAME)
+    assert server.sent < 15_000_000  # what the system buffers
+    assert_nothing(models)
+
+
+@pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_passes_is_waited_out(status: int, server: BadServer, models: Path) -> None:
     server.fails(XML, Fault(status=status), Fault(status=status), Fault())

@@ -1,7 +1,7 @@
-"""How a result is drawn: the ranked answers, and the passage with every answer marked, as escaped HTML.
+"""How a result is drawn, as escaped HTML: the ranked answers, and the passage with them marked.
 
-Pure functions from a result to a string. Everything that a person or a passage wrote goes through `_text`. No
-styling, no Gradio and no model is known here.
+Pure functions from a result to a string. Everything that a person or a passage wrote goes through
+`_text`. No styling, no Gradio and no model is known here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import regex
 from qa import Answer, Result
 from ui.sentences import around
 
-# What JSON and HTML cannot carry; the replacement character keeps every other character in its place.
+# What JSON and HTML cannot carry; one replacement character each keeps all others in their places.
 _UNCARRIED = regex.compile(r"[\x00\ud800-\udfff]")
 
 _STEPS = {"tokenize": "Tokenize", "run": "Run", "rank": "Rank", "total": "In all"}
@@ -38,18 +38,17 @@ def draw_answers(result: Result, passage: str) -> str:
         notes.append("The question is longer than the model reads; its end was left out.")
     if not result.answers:
         notes.append("The passage has no words that this model can read.")
-    if result.no_answer is not None:
-        notes.append(f"That the passage does not say: {_percent(result.no_answer)}.")
     drawn_notes = "".join(f'<p class="vb-note">{note}</p>' for note in notes)
     items = "".join(_answer(rank, answer, passage) for rank, answer in enumerate(result.answers, 1))
     return (
         f'<p class="vb-unseen" role="status">{_spoken(result)}</p>{drawn_notes}'
-        f'<ol class="vb-answers">{items}</ol>'
+        f'<ol class="vb-answers">{items}</ol>{_no_answer(result)}'
     )
 
 
 def draw_passage(result: Result, passage: str) -> str:
-    """Draw the whole passage in a scroll box with every answer marked at its place, and what reading it took."""
+    """Draw the whole passage in a scroll box with every answer marked at its place, and below it
+    what reading it took."""
     pieces = []
     position = 0
     for rank, answer in sorted(enumerate(result.answers, 1), key=lambda item: item[1].start):
@@ -58,8 +57,8 @@ def draw_passage(result: Result, passage: str) -> str:
         position = answer.end
     pieces.append(_text(passage[position:]))
     return (
-        '<div class="vb-passage" role="region" tabindex="0" aria-label="Passage with answers marked">'
-        f'{"".join(pieces)}</div><dl class="vb-figures">{"".join(_figures(result))}</dl>'
+        '<div class="vb-passage" role="region" tabindex="0" aria-label="Passage with answers '
+        f'marked">{"".join(pieces)}</div><dl class="vb-figures">{"".join(_figures(result))}</dl>'
     )
 
 
@@ -78,6 +77,15 @@ def _answer(rank: int, answer: Answer, passage: str) -> str:
         f'<div class="vb-bar"><i style="width:{100 * answer.score:.1f}%"></i></div>'
         f'<p class="vb-sentence" dir="auto">{"… " if sentence.cut_before else ""}{_text(before)}'
         f"<em>{_text(answer.text)}</em>{_text(after)}{' …' if sentence.cut_after else ''}</p></li>"
+    )
+
+
+def _no_answer(result: Result) -> str:
+    if result.no_answer is None:
+        return ""
+    return (
+        '<p class="vb-words vb-none"><span>The passage does not say</span>'
+        f'<span class="vb-score">{_percent(result.no_answer)}</span></p>'
     )
 
 

@@ -1,4 +1,4 @@
-"""What other programs call over HTTP: `/answer`, which gives what the command line gives, as JSON."""
+"""What other programs call over HTTP: `/answer` gives as JSON what the command line gives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ui.readers import Readers
 
 
 class Blocks(gr.Blocks):
-    """Gradio's, except that positional calls may leave out what has a default, as named calls may."""
+    """Gradio's, except that calls by position, too, may leave out what has a default."""
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any
@@ -22,7 +22,9 @@ class Blocks(gr.Blocks):
         left_out = [
             block.value for block in block_fn.inputs[len(inputs) :] if isinstance(block, Api)
         ]
-        return await super().preprocess_data(block_fn, [*inputs, *left_out], *rest, **named)
+        complete = [*inputs, *left_out]
+        values: list[Any] = await super().preprocess_data(block_fn, complete, *rest, **named)
+        return values
 
 
 def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
@@ -41,7 +43,8 @@ def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
 
         Returns:
             An object with model, answers (text, start, end and score each, best first), no_answer,
-            windows, tokens, question_cut and milliseconds. `passage[start:end]` is the text of an answer.
+            windows, tokens, question_cut and milliseconds. An answer's text is passage[start:end]
+            (offsets in code points).
         """
         try:
             found = readers.get(model).answer(question, passage, 3 if top_k is None else top_k)

@@ -1,4 +1,4 @@
-"""The passages with questions that the page offers: read from a folder, nothing drawn or asked here."""
+"""The passages with questions that the page offers. Read from a folder; nothing is asked here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The ask page: what stands where, and what happens when somebody asks.
 
-How answers are drawn is in `answers`, how everything looks in `theme` and style.css; nothing is computed here.
+How answers are drawn is in `answers`, how everything looks in `theme` and style.css.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MASTHEAD = (
 )
 
 
-def build(readers: Readers) -> gr.Blocks:
+def build(readers: Readers) -> endpoint.Blocks:
     """Build the page, the first example on it already answered."""
     offered = examples.read()
     first = offered[0]
@@ -57,7 +57,7 @@ def build(readers: Readers) -> gr.Blocks:
         return [
             example.passage,
             question,
-            _questions(example),
+            gr.Dataset(**_offer(example)),
             *ask(question, example.passage, model, top_k),
         ]
 
@@ -66,7 +66,8 @@ def build(readers: Readers) -> gr.Blocks:
 
     arrival = ask(first.questions[0], first.passage, model_name, ANSWERS)
 
-    with endpoint.Blocks(title="Verbatim", analytics_enabled=False, fill_width=True) as page:
+    page = endpoint.Blocks(title="Verbatim", fill_width=True)
+    with page:
         gr.HTML(_MASTHEAD, apply_default_css=False)
         with gr.Row(elem_id="vb-desk", equal_height=False):
             with gr.Column(scale=5, min_width=320, elem_id="vb-asking"):
@@ -111,7 +112,7 @@ def build(readers: Readers) -> gr.Blocks:
                         label="Model",
                         filterable=False,
                         min_width=0,
-                        scale=1,
+                        scale=3,
                     )
                     top_k = gr.Dropdown(
                         list(range(1, MOST_ANSWERS + 1)),
@@ -119,9 +120,15 @@ def build(readers: Readers) -> gr.Blocks:
                         label="Number of answers",
                         filterable=False,
                         min_width=0,
-                        scale=1,
+                        scale=2,
                     )
-                questions = _questions(first)
+                questions = gr.Dataset(
+                    label="Ask it",
+                    components=[gr.Textbox(visible=False)],
+                    **_offer(first),
+                    samples_per_page=4,
+                    elem_id="vb-questions",
+                )
             with gr.Column(scale=7, min_width=320, elem_id="vb-answering"):
                 ranked = gr.HTML(
                     arrival[0],
@@ -164,17 +171,13 @@ def build(readers: Readers) -> gr.Blocks:
             **_READING,
             **_PRIVATE,
         )
-        gr.api(endpoint.answer_with(readers), api_name="answer", **_READING)
+        gr.events.api(endpoint.answer_with(readers), api_name="answer", **_READING)
     return page
 
 
-def _questions(example: examples.Example) -> gr.Dataset:
-    """The questions to click, for the page or as an update of it."""
-    return gr.Dataset(
-        label="Ask it",
-        components=[gr.Textbox(visible=False)],
-        samples=[[question] for question in example.questions],
-        sample_labels=list(example.questions),
-        samples_per_page=4,
-        elem_id="vb-questions",
-    )
+def _offer(example: examples.Example) -> dict[str, Any]:
+    """Return what a dataset needs to offer an example's questions."""
+    return {
+        "samples": [[question] for question in example.questions],
+        "sample_labels": list(example.questions),
+    }

@@ -1,7 +1,7 @@
-"""The sentence that an answer stands in, for languages that write sentence marks and those that do not.
+"""The sentence that an answer stands in, whatever marks its language ends sentences with.
 
-Only where it begins and ends; nothing is drawn here. It is a reading aid: an abbreviation may end a sentence early,
-and a text without sentence marks gives a stretch of it.
+Only where it begins and ends; nothing is drawn here. It is a reading aid: an abbreviation may end a
+sentence early, and a text without sentence marks gives a stretch of it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import regex
 
 REACH = 200  # characters shown at most on each side of an answer
 
-# A sentence ends at a mark, white space and something that can begin a sentence; at an ideographic mark; at a blank
-# line; and where the next line is an item of a list. "J. Smith" and "Dr. Smith" are names, not two sentences.
+# A sentence ends at a mark, white space and something that can begin one; at an ideographic mark;
+# at a blank line; and where the next line is an item of a list. "J. Smith" and "Dr. Smith" are
+# names, not two sentences.
 _BREAK = regex.compile(
     r"""(?x)
       (?<= [.!?…؟।] [\p{Pe}\p{Pf}"']* ) (?<! \b (?: \p{Lu} | Mrs? | Ms | Dr | St | No ) \. )
@@ -23,6 +24,8 @@ _BREAK = regex.compile(
     | \s* \n \s* (?= (?: [-*•–] | \d+ [.)] ) \s )
     """
 )
+_GAP = regex.compile(r"\s+")
+_CLUSTER = regex.compile(r"\X")
 _LOOKAHEAD = 4  # characters _BREAK may want to see after a break
 
 
@@ -52,13 +55,14 @@ def around(passage: str, start: int, end: int) -> Sentence:
 
 
 def _first_gap(text: str, start: int, stop: int) -> int:
-    """Return where the first whole word begins; where words are not spaced, the first whole grapheme cluster."""
-    gap = regex.compile(r"\s+|\X(?!.*\s)").search(text, start, stop)
+    """Return where the first whole word begins; where none are spaced, the first whole grapheme
+    cluster."""
+    gap = _GAP.search(text, start, stop) or _CLUSTER.search(text, start, stop)
     return gap.end() if gap else stop
 
 
 def _last_gap(text: str, start: int, stop: int) -> int:
-    """Return where the last whole word ends; where words are not spaced, the last whole grapheme cluster."""
-    gaps = [match.start() for match in regex.finditer(r"\s+", text, pos=start, endpos=stop)]
-    clusters = (match.start() for match in regex.finditer(r"\X", text, pos=start, endpos=stop))
-    return max(gaps or clusters, default=stop)
+    """Return where the last whole word ends; where none are spaced, the last whole grapheme
+    cluster."""
+    gaps = [*_GAP.finditer(text, start, stop)] or [*_CLUSTER.finditer(text, start, stop)]
+    return gaps[-1].start() if gaps else stop

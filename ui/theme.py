@@ -1,7 +1,8 @@
-"""The colours and type of the page, for Gradio's components and for style.css: paper, ink and a highlighter.
+"""The colours and type of the page, for Gradio's components and for style.css.
 
-Light is warm paper with ink; dark is deep ink with the same highlighter. Type is what the reader's own computer has:
-a font fetched from somewhere would tell somewhere who reads. Layout and our own elements are in style.css.
+Light is warm paper, dark is deep ink, and amber is kept for the highlighter. Type is what the
+reader's own computer has: a font fetched from somewhere would tell somewhere who reads. Layout and
+our own elements are in style.css.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ PALETTE = {
     "line": ("#dfd4bf", "#323644"),  # divides, says nothing
     "edge": ("#8f826b", "#727787"),  # the border of what can be used
     "mark": ("#ffc832", "#f2b52d"),  # the highlighter: the best answer
-    "stroke": ("#ffcf4d", "#8a6412"),  # the highlighter under the name
+    "stroke": ("#ffcf4d", "#7a570e"),  # the highlighter under the name
     "mark-ink": ("#221c14", "#1a1304"),
     "mark-faint": ("#fcebb6", "#42371c"),  # the other answers
     "mark-faint-ink": ("#221c14", "#fbecc6"),
     "mark-edge": ("#96690a", "#dba52f"),
-    "key": ("#2a231a", "#f2b52d"),  # the button
-    "key-ink": ("#fff7e3", "#1a1304"),
-    "key-hover": ("#4a3f30", "#ffd063"),
+    "key": ("#2a231a", "#ece5d5"),  # the button
+    "key-ink": ("#fff7e3", "#12141b"),
+    "key-hover": ("#4a3f30", "#ffffff"),
     "focus": ("#1c5fb8", "#8fbcff"),
     "alarm": ("#a4261a", "#ffa193"),
 }

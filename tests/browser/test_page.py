@@ -28,6 +28,11 @@ MARKS = """() => {
   });
 }"""
 
+# How far to the right an element or anything in it reaches.
+WIDEST = """(element) => Math.max(
+  ...[element, ...element.querySelectorAll("*")].map((e) => e.getBoundingClientRect().right)
+)"""
+
 # Colour and ground of an element: the nearest background that is not transparent.
 COLOURS = """(element) => {
   const colour = getComputedStyle(element).color;
@@ -251,6 +256,8 @@ def test_a_phone_shows_one_column_that_fits(visit: Visit, width: int) -> None:
     )
     expect(page.locator(".vb-answer")).not_to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator("#vb-answering").evaluate(WIDEST) <= width
+    assert page.locator(".vb-passage").evaluate("box => box.scrollWidth - box.clientWidth") == 0
     question, passage = (
         question_box(page).bounding_box(),
         page.locator(".vb-passage").bounding_box(),
