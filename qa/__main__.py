@@ -133,6 +133,8 @@ def _ask(options: argparse.Namespace) -> None:
     if options.json:
         _print_json(result.to_dict())
         return
+    if result.answers and result.probably_no_answer:
+        print("Probably not in this text. The best guess all the same:")
     for rank, answer in enumerate(result.answers, 1):
         place = f"characters {answer.start} to {answer.end}"
         print(f"{rank}. {answer.text}  (score {answer.score:.3f}, {place})")

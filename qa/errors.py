@@ -10,4 +10,11 @@ class QAError(Exception):
 
 
 class InputError(QAError, ValueError):
-    """What the user gave cannot be used: a blank passage, an unknown model (exit code 2)."""
+    """What the user gave cannot be used: a blank passage, an unknown model (exit code 2).
+
+    `field` names what it was ("passage", "question", "model", "top_k"), where one thing is to blame.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field

@@ -44,14 +44,15 @@ class Result:
     """What a question got: `answers`, best first, none overlapping another.
 
     `no_answer` is the probability that the passage does not answer the question, None where the
-    model has no honest figure; `windows` and `tokens` say how much was read; `question_cut` that
-    the question was longer than the model reads and its end was left out; `milliseconds` how long
-    each step took.
+    model has no honest figure; `probably_no_answer` that it is above the model's threshold;
+    `windows` and `tokens` say how much was read; `question_cut` that the question was longer than
+    the model reads and its end was left out; `milliseconds` how long each step took.
     """
 
     model: str
     answers: tuple[Answer, ...]
     no_answer: float | None
+    probably_no_answer: bool
     windows: int
     tokens: int
     question_cut: bool
@@ -73,8 +74,8 @@ class Reader:
 
     def __init__(self, card: ModelCard, windower: Windower, model: Model) -> None:
         self.card = card
-        self._windower = windower
-        self._model = model
+        self.windower = windower
+        self.model = model
 
     @classmethod
     def load(cls, name: str | Path = catalog.DEFAULT, *, threads: int | None = None) -> Self:
@@ -94,12 +95,14 @@ class Reader:
         """
         _check(question, passage, top_k)
         clock = _Clock()
-        question_ids, question_cut = self._windower.question(question)
+        question_ids, question_cut = self.windower.question(question)
         if not question_ids:
-            raise InputError("The question has no readable characters; type it in words.")
-        tokens = self._windower.passage(passage)
+            raise InputError(
+                "The question has no readable characters; type it in words.", "question"
+            )
+        tokens = self.windower.passage(passage)
         clock.lap("tokenize")
-        windows = self._run(question_ids, tokens, self._windower.capacity(question_ids) - OVERLAP)
+        windows = self.logits(question_ids, tokens)
         clock.lap("run")
         ranking = rank(
             windows,
@@ -118,6 +121,7 @@ class Reader:
             model=self.card.name,
             answers=answers,
             no_answer=ranking.no_answer,
+            probably_no_answer=_exceeds(ranking.no_answer, self.card.no_answer_threshold),
             windows=len(windows),
             tokens=len(tokens),
             question_cut=question_cut,
@@ -128,15 +132,21 @@ class Reader:
         """Return the best answer by the protocol of SQuAD model cards: windows that advance by 128
         tokens, run_squad's choice, no rules of ours about words or overlaps. Empty where there is
         no valid span."""
-        question_ids, _ = self._windower.question(question)
-        tokens = self._windower.passage(passage)
-        windows = self._run(question_ids, tokens, SQUAD_DOC_STRIDE)
+        question_ids, _ = self.windower.question(question)
+        tokens = self.windower.passage(passage)
+        windows = self.logits(question_ids, tokens, SQUAD_DOC_STRIDE)
         best = squad_best(windows, longest=LONGEST_ANSWER)
         return _answer(tokens, *best, 1.0).text if best else ""
 
-    def _run(self, question: list[int], passage: Passage, advance: int) -> list[WindowLogits]:
-        windows = self._windower.windows(question, passage, advance)
-        return [self._model.run(window) for window in windows]
+    def logits(
+        self, question: list[int], passage: Passage, advance: int | None = None
+    ) -> list[WindowLogits]:
+        """Run the model over all windows of a tokenized passage: what answers are ranked from.
+
+        Windows advance by `advance` tokens, by default as far as an overlap of OVERLAP allows.
+        """
+        advance = advance or self.windower.capacity(question) - OVERLAP
+        return [self.model.run(w) for w in self.windower.windows(question, passage, advance)]
 
 
 class _Clock:
@@ -160,21 +170,28 @@ def _answer(tokens: Passage, first: int, last: int, score: float) -> Answer:
     return Answer(tokens.text[start:end], start, end, score)
 
 
+def _exceeds(no_answer: float | None, threshold: float | None) -> bool:
+    return no_answer is not None and threshold is not None and no_answer > threshold
+
+
 def _check(question: str, passage: str, top_k: int) -> None:
     """Raise InputError where a question cannot be asked."""
     for name, text in (("question", question), ("passage", passage)):
         if not isinstance(text, str):
-            raise InputError(f"The {name} must be text, not {type(text).__name__}.")
+            raise InputError(f"The {name} must be text, not {type(text).__name__}.", name)
     if not passage.strip():
-        raise InputError("The passage is empty; paste the text to ask about.")
+        raise InputError("The passage is empty; paste the text to ask about.", "passage")
     if not question.strip():
-        raise InputError("The question is empty; type what you want to know.")
+        raise InputError("The question is empty; type what you want to know.", "question")
     if len(passage) > MAX_CHARACTERS:
         raise InputError(
             f"The passage has {len(passage):,} characters, the limit is {MAX_CHARACTERS:,}; "
-            "ask about a part of it."
+            "ask about a part of it.",
+            "passage",
         )
     if len(question) > MAX_CHARACTERS:
-        raise InputError("The question is longer than any passage; ask in a sentence.")
+        raise InputError("The question is longer than any passage; ask in a sentence.", "question")
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_ANSWERS:
-        raise InputError(f"The number of answers must be a whole number from 1 to {MAX_ANSWERS}.")
+        raise InputError(
+            f"The number of answers must be a whole number from 1 to {MAX_ANSWERS}.", "top_k"
+        )

@@ -55,6 +55,7 @@ def result_of(passage: str, *spans: tuple[int, int], **changes: object) -> Resul
         "model": "a-model",
         "answers": answers,
         "no_answer": None,
+        "probably_no_answer": False,
         "windows": 2,
         "tokens": 1234,
         "question_cut": False,
@@ -89,7 +90,7 @@ def test_nothing_a_passage_holds_becomes_an_element(
     passage, spans = case
     result = result_of(passage, *spans)
     html = draw_answers(result, passage) + draw_passage(result, passage) + draw_error(passage)
-    ours = {"p", "ol", "li", "b", "span", "div", "i", "em", "mark", "dl", "dt", "dd"}
+    ours = {"strong", "p", "ol", "li", "b", "span", "div", "i", "em", "mark", "dl", "dt", "dd"}
     for tag, attributes in Page(html).elements:
         assert tag in ours
         assert set(attributes) <= {"class", "data-rank", "style", "role", "dir", "tabindex"} | {
@@ -150,6 +151,7 @@ def test_what_a_reader_should_know_is_noted() -> None:
 
 def test_the_chance_that_the_passage_does_not_say_comes_last() -> None:
     assert "does not say" not in draw_answers(result_of("A word.", (2, 6)), "A word.")
+    assert "vb-doubtful" not in draw_answers(result_of("A word.", (2, 6)), "A word.")
     unsure = draw_answers(result_of("A word.", (2, 6), no_answer=0.125), "A word.")
     assert re.search("80.0%.*The passage does not say.*12.5%", unsure)
 
@@ -182,3 +184,12 @@ def contrast(one: str, other: str) -> float:
 
     darker, lighter = sorted((luminance(one), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_a_best_guess_that_is_probably_no_answer_is_shown_as_one() -> None:
+    result = result_of("A word.", (2, 6), no_answer=0.9, probably_no_answer=True)
+    html = draw_answers(result, "A word.")
+    assert "<strong>Probably not in this text.</strong>" in html
+    assert 'role="status">Probably not in this text. The best guess, 80.0%: word</p>' in html
+    assert '<ol class="vb-answers vb-doubtful">' in html
+    assert "vb-doubtful" in draw_passage(result, "A word.")

@@ -26,6 +26,7 @@ Leaves out evaluation: export the model and use `python -m qa evaluate`.
 """
 
 import argparse
+import fcntl
 import json
 import math
 import os
@@ -181,7 +182,6 @@ class Folder:
         self.path = path
         self.log = path / "log.jsonl"
         self.tokenizer = tokenizer
-        path.mkdir(parents=True, exist_ok=True)
 
     def newest(self) -> Path | None:
         """The newest checkpoint, if there is one."""
@@ -263,6 +263,18 @@ def _replace(partial: Path, path: Path) -> None:
 
 
 @contextmanager
+def _only_run_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system takes back however the process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another run is writing to {folder}: stop it first.") from None
+        yield
+
+
+@contextmanager
 def _stop_requests() -> Iterator[list[int]]:
     """The SIGTERM and SIGINT signals received so far, instead of dying of them."""
     received: list[int] = []
@@ -306,13 +318,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    if args.pid_file:
-        args.pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
-    try:
-        _run(args)
-    finally:
+    with _only_run_in(args.out):
         if args.pid_file:
-            args.pid_file.unlink(missing_ok=True)
+            args.pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        try:
+            _run(args)
+        finally:
+            if args.pid_file:
+                args.pid_file.unlink(missing_ok=True)
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ _UNCARRIED = regex.compile(r"[\x00\ud800-\udfff]")
 
 _STEPS = {"tokenize": "Tokenize", "run": "Run", "rank": "Rank", "total": "In all"}
 
+PROBABLY_NOT = "Probably not in this text"
 NOTHING_ASKED = (
     '<div class="vb-empty"><p>The words that answer will stand here.</p>'
     "<p>Paste a text, type a question and press Enter.</p></div>"
@@ -38,11 +39,13 @@ def draw_answers(result: Result, passage: str) -> str:
         notes.append("The question is longer than the model reads; its end was left out.")
     if not result.answers:
         notes.append("The passage has no words that this model can read.")
+    elif result.probably_no_answer:
+        notes.append(f"<strong>{PROBABLY_NOT}.</strong> The best guess all the same:")
     drawn_notes = "".join(f'<p class="vb-note">{note}</p>' for note in notes)
     items = "".join(_answer(rank, answer, passage) for rank, answer in enumerate(result.answers, 1))
     return (
         f'<p class="vb-unseen" role="status">{_spoken(result)}</p>{drawn_notes}'
-        f'<ol class="vb-answers">{items}</ol>{_no_answer(result)}'
+        f'<ol class="vb-answers{_doubt(result)}">{items}</ol>{_no_answer(result)}'
     )
 
 
@@ -57,8 +60,9 @@ def draw_passage(result: Result, passage: str) -> str:
         position = answer.end
     pieces.append(_text(passage[position:]))
     return (
-        '<div class="vb-passage" role="region" tabindex="0" aria-label="Passage with answers '
-        f'marked">{"".join(pieces)}</div><dl class="vb-figures">{"".join(_figures(result))}</dl>'
+        f'<div class="vb-passage{_doubt(result)}" role="region" tabindex="0" '
+        f'aria-label="Passage with answers marked">{"".join(pieces)}</div>'
+        f'<dl class="vb-figures">{"".join(_figures(result))}</dl>'
     )
 
 
@@ -78,6 +82,10 @@ def _answer(rank: int, answer: Answer, passage: str) -> str:
         f'<p class="vb-sentence" dir="auto">{"… " if sentence.cut_before else ""}{_text(before)}'
         f"<em>{_text(answer.text)}</em>{_text(after)}{' …' if sentence.cut_after else ''}</p></li>"
     )
+
+
+def _doubt(result: Result) -> str:
+    return " vb-doubtful" if result.probably_no_answer else ""
 
 
 def _no_answer(result: Result) -> str:
@@ -105,6 +113,8 @@ def _spoken(result: Result) -> str:
     if not result.answers:
         return "No answer."
     best = result.answers[0]
+    if result.probably_no_answer:
+        return f"{PROBABLY_NOT}. The best guess, {_percent(best.score)}: {_text(best.text)}"
     count = "1 answer" if len(result.answers) == 1 else f"{len(result.answers)} answers"
     return f"{count}. The best, {_percent(best.score)}: {_text(best.text)}"
 

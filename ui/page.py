@@ -11,7 +11,6 @@ from typing import Any
 import gradio as gr
 
 from qa import InputError, QAError
-from qa.reader import MAX_CHARACTERS
 from ui import answers, endpoint, examples
 from ui.readers import Readers
 
@@ -42,8 +41,7 @@ def build(readers: Readers) -> endpoint.Blocks:
             result = readers.get(model).answer(question, passage, top_k)
         except InputError as error:
             sentence = answers.draw_error(str(error))
-            about_passage = not passage.strip() or len(passage) > MAX_CHARACTERS
-            wrong = [sentence, ""] if about_passage else ["", sentence]
+            wrong = [sentence, ""] if error.field == "passage" else ["", sentence]
             return [answers.NOTHING_ASKED, answers.NOTHING_MARKED, *wrong]
         except QAError as error:
             return [answers.draw_error(str(error)), answers.NOTHING_MARKED, "", ""]

@@ -1,0 +1,176 @@
+"""Choose a model's temperature, null bias and no-answer threshold, and write them into its card.
+ python -m training.calibrate MODEL_FOLDER --single PAIRS.json --long ARTICLES.json --logits FOLDER
+[--write]
+ PAIRS.json holds questions beside their unanswerable twins, ARTICLES.json articles whose paragraphs
+are joined (both made by `python -m training.sets`). Neither may hold what the model was trained on,
+nor what it is reported on.
+ The model runs once; its logits are kept in --logits, so that rules can be compared without it.
+Scores are a softmax over spans' logits divided by the temperature, and no answer is one more
+outcome, with the null bias for its logit (qa/spans.py).
+ * The temperature has the least calibration error on answerable questions, the mean of single
+paragraphs and joined articles. * The null bias gives no answer, on average over the answerable
+questions, the share of --prior: whoever pastes a text mostly asks what it says. * The threshold
+tells most of the pairs apart.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa import squad
+from qa.calibration import area_under_roc, expected_calibration_error
+from qa.reader import LONGEST_ANSWER, Reader
+from qa.spans import WindowLogits, rank
+from qa.squad import Example
+
+TEMPERATURES = np.arange(0.6, 2.01, 0.05)
+NULL_BIASES = np.arange(-10, 16.1, 0.25)
+THRESHOLDS = np.arange(0.005, 1, 0.005)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What rules are chosen by, over n questions: for every temperature the top span's logit, the
+    log of the sum of all spans' weights, and whether the span is right. `logit`, `right`,
+    `answerable` are [n], `mass` [temperatures, n]."""
+
+    logit: NDArray[np.float64]
+    mass: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    answerable: NDArray[np.bool_]
+
+    def score(self, t: int, bias: float = -np.inf) -> NDArray[np.float64]:
+        temperature = TEMPERATURES[t]
+        return np.exp(self.logit / temperature - np.logaddexp(self.mass[t], bias / temperature))
+
+    def no_answer(self, t: int, bias: float) -> NDArray[np.float64]:
+        scaled = bias / TEMPERATURES[t]
+        return np.exp(scaled - np.logaddexp(self.mass[t], scaled))
+
+
+def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidence:
+    """Gather evidence, from the logits in the file or, if there is none, from the model, which
+    fills it."""
+    stored = _run(reader, examples, file) if not file.exists() else np.load(file)
+    windows = _unpack(stored)
+    logit, mass, right = [], [], []
+    for example in examples:
+        passage = reader.windower.passage(example.passage)
+        read = [next(windows) for _ in range(stored["windows"][len(logit)])]
+        common = {"top_k": 1, "longest": LONGEST_ANSWER}
+        (best,) = rank(read, passage.begins, passage.closes, **common).spans
+        text = example.passage[passage.starts[best.first] : passage.ends[best.last]]
+        right.append(bool(example.references) and squad.exact_match(text, example.references) > 0)
+        logit.append(best.logit)
+        # A top span's score is its weight over the sum of all, so the sum follows from the score.
+        scores = [
+            rank(read, passage.begins, passage.closes, temperature=t, **common).spans[0].score
+            for t in TEMPERATURES
+        ]
+        mass.append(best.logit / TEMPERATURES - np.log(scores))
+    answerable = np.array([bool(example.references) for example in examples])
+    return Evidence(np.array(logit), np.array(mass).T, np.array(right), answerable)
+
+
+def _run(reader: Reader, examples: Sequence[Example], file: Path) -> dict[str, np.ndarray]:
+    """Run the model over all examples and keep what it said."""
+    read = [
+        reader.logits(
+            reader.windower.question(example.question)[0], reader.windower.passage(example.passage)
+        )
+        for example in examples
+    ]
+    windows = [window for found in read for window in found]
+    stored = {
+        "windows": np.array([len(found) for found in read]),
+        "frames": np.array([(w.first, w.count, w.offset, len(w.start)) for w in windows]),
+        "start": np.concatenate([window.start for window in windows]),
+        "end": np.concatenate([window.end for window in windows]),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(file, **stored)
+    return stored
+
+
+def _unpack(stored: Mapping[str, np.ndarray]) -> Iterator[WindowLogits]:
+    start, end = stored["start"], stored["end"]
+    position = 0
+    for first, count, offset, length in stored["frames"].tolist():
+        values = slice(position, position + length)
+        yield WindowLogits(first, count, offset, start[values], end[values])
+        position += length
+
+
+def calibration_error(found: Evidence, t: int, bias: float = -np.inf) -> float:
+    """Expected calibration error of the top answer, over the questions that have one."""
+    return expected_calibration_error(
+        found.score(t, bias)[found.answerable], found.right[found.answerable]
+    )
+
+
+def choose(single: Evidence, long: Evidence, prior: float) -> dict[str, float]:
+    """Choose by the rules of the module's docstring."""
+    errors = [
+        (calibration_error(single, t) + calibration_error(long, t)) / 2
+        for t in range(len(TEMPERATURES))
+    ]
+    t = int(np.argmin(errors))
+    shares = [single.no_answer(t, bias)[single.answerable].mean() for bias in NULL_BIASES]
+    bias = float(NULL_BIASES[np.abs(np.array(shares) - prior).argmin()])
+    chance = single.no_answer(t, bias)
+    agree = [((chance > threshold) == ~single.answerable).mean() for threshold in THRESHOLDS]
+    return {
+        "temperature": round(float(TEMPERATURES[t]), 3),
+        "null_bias": bias,
+        "no_answer_threshold": round(float(THRESHOLDS[int(np.argmax(agree))]), 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.calibrate", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--single", type=Path, required=True)
+    parser.add_argument("--long", type=Path, required=True)
+    parser.add_argument("--long-limit", type=int, default=500)
+    parser.add_argument("--logits", type=Path, required=True)
+    parser.add_argument("--prior", type=float, default=0.05)
+    parser.add_argument("--write", action="store_true", help="into the model's card")
+    options = parser.parse_args()
+
+    reader = Reader.load(options.model)
+    joined = squad.join_articles(squad.read(options.long))
+    single = evidence(reader, squad.read(options.single), options.logits / "single.npz")
+    long = evidence(reader, squad.spread(joined, options.long_limit), options.logits / "long.npz")
+    chosen = choose(single, long, options.prior)
+    one = int(np.abs(TEMPERATURES - 1).argmin())
+    t = int(np.abs(TEMPERATURES - chosen["temperature"]).argmin())
+    bias, chance = chosen["null_bias"], single.no_answer(t, chosen["null_bias"])
+    said = chance > chosen["no_answer_threshold"]
+    report = chosen | {
+        "ece_single_before": calibration_error(single, one),
+        "ece_single": calibration_error(single, t, bias),
+        "ece_long_before": calibration_error(long, one),
+        "ece_long": calibration_error(long, t, bias),
+        "exact_match_single": single.right[single.answerable].mean(),
+        "exact_match_long": long.right.mean(),
+        "area_under_roc": area_under_roc(chance, ~single.answerable),
+        "accuracy": (said == ~single.answerable).mean(),
+    }
+    print(json.dumps({name: round(float(value), 4) for name, value in report.items()}, indent=1))
+    if options.write:
+        card_file = options.model / "model.json"
+        card = json.loads(card_file.read_text(encoding="utf-8")) | chosen
+        card_file.write_text(
+            json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
