@@ -1,12 +1,13 @@
 """The attention of a BERT, recognised as one operation.
 
-    SoftMax         without the Reshapes that flatten it to two axes
-    FakeQuantize    after Transposes and Reshapes instead of before
-    SelfAttention   query, key and value Linears of one quantized    codes, scale, bias (query, key and value
-                    tensor, to the heads' contexts side by side      side by side), heads, factor, penalty
+    SoftMax        without the Reshapes that flatten it to two axes
+    FakeQuantize   after Transposes and Reshapes instead of before
+    SelfAttention  query, key and value Linears of one quantized  codes, scale, bias of the three
+                   tensor, to the contexts of all heads           in a row; heads, factor, penalty
 
-`factor` multiplies the scores, `penalty` is added to those of masked positions. An attention of another form
-(quantized between its products, say) stays the products, Softmax and Transposes it is made of.
+`factor` multiplies the scores, `penalty` is added to those of masked positions. An attention of
+another form (quantized between its products, say) stays the products, Softmax and Transposes it is
+made of.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ from qa.ir_network import Network
 
 
 def _softmax(network: Network, layer: Layer) -> Iterator[Layer]:
-    """A Softmax over the last axis is the same with the axes before it flattened; so leave them alone."""
+    """A Softmax over the last axis is the same with the axes before it flattened; so leave them
+    alone."""
     softmax = network.source(layer.inputs[0], "SoftMax") if layer.type == "Reshape" else None
     flat = network.source(softmax.inputs[0], "Reshape") if softmax is not None else None
     if softmax is None or flat is None or len(network.readers(layer.inputs[0])) > 1:
@@ -41,7 +43,8 @@ def _axis(softmax: Layer) -> int:
 
 
 def _sink(network: Network, layer: Layer) -> Iterator[Layer]:
-    """Quantize after moving numbers about instead of before: one range for all of them commutes with that."""
+    """Quantize after moving numbers about instead of before: one range for all of them commutes
+    with that."""
     if layer.type not in ("Transpose", "Reshape"):
         return
     quantize = network.source(layer.inputs[0], "FakeQuantize")
@@ -107,7 +110,7 @@ class _Heads:
 
 def _heads(network: Network, value: Value) -> _Heads | None:
     scale, value = _unscaled(network, value)
-    order = (0, 1, 2, 3)
+    order: tuple[int, ...] = (0, 1, 2, 3)
     while (transpose := network.source(value, "Transpose")) is not None:
         step = _order(network, transpose)
         if len(step) != 4:
@@ -160,7 +163,8 @@ def _joined(
 
 
 def _padding(network: Network, value: Value) -> tuple[Value, float] | None:
-    """The mask and the penalty of "(1 - mask) · penalty", the mask broadcast over heads and query positions."""
+    """The mask and the penalty of "(1 - mask) · penalty", the mask broadcast over heads and query
+    positions."""
     times = network.source(value, "Multiply")
     operand = network.operand(times) if times is not None else None
     minus = (

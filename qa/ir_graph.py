@@ -1,9 +1,10 @@
-"""An OpenVINO IR (versions 10 and 11) read into a graph: an .xml of layers and edges, a .bin of constants.
+"""An OpenVINO IR (versions 10 and 11) read into a graph: an .xml of layers and edges, a .bin of
+constants.
 
-Both files are data from outside. The .xml may not declare a document type (so no entity can expand), may not
-be larger than any network this is for, and every number, shape, offset and edge is checked before it is used;
-constants are views into the mapped .bin, so nothing is allocated for what a file merely claims. What the
-layers mean is not known here: see ir_patterns.py.
+Both files are data from outside. The .xml may not declare a document type (so no entity can
+expand), may not be larger than any network this is for, and every number, shape, offset and edge is
+checked before it is used; constants are views into the mapped .bin, so nothing is allocated for
+what a file merely claims. What the layers mean is not known here: see ir_patterns.py.
 """
 
 import re
@@ -60,7 +61,8 @@ class Port:
 
 @dataclass(frozen=True)
 class Layer:
-    """One operation. `constants` holds a Const's array as "value"; patterns add theirs under other names."""
+    """One operation. `constants` holds a Const's array as "value"; patterns add theirs under other
+    names."""
 
     id: int
     name: str
@@ -91,8 +93,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """Layers by id, every one after the layers it reads; and in the order of the .xml its inputs, each with the
-    name of its Parameter's tensor, and its outputs, each with the name of the tensor its Result reads."""
+    """Layers by id, every one after the layers it reads; and in the order of the .xml its inputs,
+    each with the name of its Parameter's tensor, and its outputs, each with the name of the tensor
+    its Result reads."""
 
     layers: dict[int, Layer]
     inputs: dict[int, str]
@@ -109,12 +112,10 @@ def read(xml: Path) -> Graph:
     for path, limit in ((xml, MAX_XML_BYTES), (weights, MAX_BIN_BYTES)):
         if not path.is_file():
             raise IRError(
-                f"There is no file {path}: an OpenVINO model is an .xml and a .bin of the same name."
+                f"There is no file {path}: an OpenVINO model is an .xml and a .bin of one name."
             )
         if path.stat().st_size > limit:
-            raise IRError(
-                f"{path} is larger than the {limit / 1e6:.0f} MB that any model of this family needs."
-            )
+            raise IRError(f"{path} is larger than the {limit / 1e6:.0f} MB that a BERT can need.")
     root = _parse(xml)
     version = root.get("version", "")
     if root.tag != "net" or version not in ("10", "11"):
@@ -162,9 +163,7 @@ def _parse(xml: Path) -> Element:
         nonlocal count
         count += 1
         if count > MAX_XML_ELEMENTS:
-            raise IRError(
-                f"{xml} has more than {MAX_XML_ELEMENTS} elements, which no model of this family needs."
-            )
+            raise IRError(f"{xml} has more than {MAX_XML_ELEMENTS} elements, which no BERT needs.")
         builder.start(tag, attributes)
 
     def refuse(*_: object) -> None:
@@ -234,7 +233,8 @@ def _element_type(precision: str) -> str:
 def _constant(
     attributes: Mapping[str, str], outputs: tuple[Port, ...], blob: Array, where: str
 ) -> Array:
-    """The view of the .bin that a Const names; releases of version 10 may leave its type to the port."""
+    """The view of the .bin that a Const names; releases of version 10 may leave its type to the
+    port."""
     element_type = attributes.get("element_type") or (outputs[0].dtype if outputs else "")
     if element_type not in DTYPES:
         raise IRError(
@@ -252,13 +252,15 @@ def _constant(
         )
     if offset + size > blob.size:
         raise IRError(
-            f"{where} reaches to byte {offset + size}, but the .bin ends at {blob.size}: fetch the .bin again."
+            f"{where} reaches to byte {offset + size}, but the .bin ends at {blob.size}: "
+            "fetch the .bin again."
         )
     return blob[offset : offset + size].view(dtype).reshape(shape)
 
 
 def dimensions(text: str, where: str) -> tuple[int, ...]:
-    """A shape as attributes write it: "1, 384", "" for a scalar, "?" (or "1..384") for an unknown size."""
+    """A shape as attributes write it: "1, 384", "" for a scalar, "?" (or "1..384") for an unknown
+    size."""
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     return tuple(
         -1 if "?" in part or ".." in part else _integer(part, where, least=-1) for part in parts
@@ -271,7 +273,7 @@ def _integer(text: str | None, where: str, *, least: int = 0) -> int:
     if match and least <= (number := int(match[0])) <= 1 << 40:
         return number
     raise IRError(
-        f"{where} has “{(text or '')[:40]}” where the .xml needs a whole number of at least {least}."
+        f"{where} has “{(text or '')[:40]}” where a whole number of at least {least} belongs."
     )
 
 
@@ -289,12 +291,10 @@ def _connect(edges: Iterable[Element], layers: dict[int, Layer], ports: dict[int
         )
         if source not in layers or output not in ports[source].outputs:
             raise IRError(
-                f"An edge of the .xml comes from output {output} of layer {source}, which does not exist."
+                f"An edge comes from output {output} of layer {source}, which does not exist."
             )
         if target not in layers or port not in ports[target].inputs:
-            raise IRError(
-                f"An edge of the .xml leads to input {port} of layer {target}, which does not exist."
-            )
+            raise IRError(f"An edge leads to input {port} of layer {target}, which does not exist.")
         if (target, port) in sources:
             raise IRError(f"Two edges of the .xml lead to input {port} of the {layers[target]}.")
         sources[target, port] = (source, ports[source].outputs.index(output))

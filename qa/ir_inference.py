@@ -1,8 +1,8 @@
 """The open shape of every value of a network, and the sizes it computes.
 
-An IR states shapes, but of the size it was frozen at; here they follow from the inputs [batch, sequence], and
-what the IR states is held against them. The chains of layers that only compute sizes (ShapeOf, StridedSlice,
-ReduceProd, Concat, ...) are evaluated, so that none of them has to run.
+An IR states shapes, but of the size it was frozen at; here they follow from the inputs [batch,
+sequence], and what the IR states is held against them. The chains of layers that only compute sizes
+(ShapeOf, StridedSlice, ReduceProd, Concat, ...) are evaluated, so that none of them has to run.
 """
 
 from collections.abc import Callable, Sequence
@@ -132,7 +132,8 @@ class Shapes:
         shape, (rows, columns) = self.of(layer.inputs[0]), layer.constants["codes"].shape
         if not shape or shape[-1] != Dim(rows):
             raise IRError(
-                f"The {layer} multiplies {rows} columns, but is given {list(self.sizes.shape(shape))}."
+                f"The {layer} multiplies {rows} columns, "
+                f"but is given the shape {list(self.sizes.shape(shape))}."
             )
         return [(*shape[:-1], Dim(columns if layer.type == "Linear" else columns // 3))]
 

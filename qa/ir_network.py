@@ -1,8 +1,9 @@
 """A graph that can be rewritten: its layers, who reads whom, and which values are constant.
 
-Floats are computed as float32 whatever type an IR stores them in, so every conversion between float types is
-read through; whole numbers are int64 where they were uint64. Folding is bounded, so that no .xml can ask for
-more memory than a model needs. What to rewrite is the business of ir_patterns.py and ir_attention.py.
+Floats are computed as float32 whatever type an IR stores them in, so every conversion between float
+types is read through; whole numbers are int64 where they were uint64. Folding is bounded, so that
+no .xml can ask for more memory than a model needs. What to rewrite is the business of
+ir_patterns.py and ir_attention.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from qa.ir_graph import DTYPES, Array, Graph, IRError, Layer, Value
 
 FLOATS = frozenset({"f16", "f32", "f64"})
 
-# BERT-large's largest constant is its word embeddings, 31 million numbers; what it folds is norms, biases and
+# BERT-large's largest constant is its word embeddings, 31 million numbers; what it folds is norms,
+# biases and
 # at most the embeddings of its positions.
 MAX_ELEMENTS = 64_000_000
 MAX_FOLDED_BYTES = 256 << 20
@@ -37,7 +39,7 @@ _FOLDABLE = frozenset({"Const", "Convert", "Sqrt", *_ELEMENTWISE, *_MOVING})
 
 # How many inputs the operations take that can be converted.
 _INPUTS = {
-    **dict.fromkeys(("Parameter", "Const"), range(0, 1)),
+    **dict.fromkeys(("Parameter", "Const"), range(1)),
     **dict.fromkeys(
         ("Convert", "Erf", "Result", "ShapeOf", "SoftMax", "Sqrt", "Tanh"), range(1, 2)
     ),
@@ -67,7 +69,8 @@ class Network:
         self._index()
 
     def apply(self, rule: Rule) -> None:
-        """Offer every layer to `rule`; what it yields takes the place of the layers of the same ids."""
+        """Offer every layer to `rule`; what it yields takes the place of the layers of the same
+        ids."""
         for number in list(self.layers):
             for layer in rule(self, self.layers[number]):
                 for value in self.layers[layer.id].inputs:
@@ -153,7 +156,8 @@ class Network:
         return np.asarray(_ELEMENTWISE[layer.type](left, right))
 
     def _index(self) -> None:
-        """Drop what no Result depends on, Parameters apart, which are the model's interface; see who reads whom."""
+        """Drop what no Result depends on, Parameters apart, which are the model's interface; see
+        who reads whom."""
         kept: set[int] = set()
         waiting = [n for n, layer in self.layers.items() if layer.type in ("Result", "Parameter")]
         while waiting:
@@ -175,7 +179,8 @@ class Network:
         for layer in self.layers.values():
             if layer.type not in _INPUTS:
                 raise IRError(
-                    f"The {layer} cannot be converted: the operation {layer.type} is not known here."
+                    f"The {layer} cannot be converted: "
+                    f"the operation {layer.type} is not known here."
                 )
             outputs = len(layer.outputs) == 1 or layer.type in ("Result", "Split", "VariadicSplit")
             if len(layer.inputs) not in _INPUTS[layer.type] or not outputs:

@@ -6,8 +6,8 @@
     Linear      product with a Weight, plus                  codes, zero, scale, bias
     and the attention of ir_attention.py
 
-A group takes the place (and id) of its last layer, so whatever read that layer now reads the group; what is
-left without a reader goes. What is not recognised stays as it was. Nothing here knows ONNX.
+A group takes the place (and id) of its last layer, so whatever read that layer now reads the group;
+what is left without a reader goes. What is not recognised stays as it was. Nothing here knows ONNX.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,8 @@ from qa import ir_attention
 from qa.ir_graph import Array, Graph, IRError, Layer, Value
 from qa.ir_network import Network
 
-# How far, in steps, the zero of a range may lie from a whole code to be taken for it: about the error of
+# How far, in steps, the zero of a range may lie from a whole code to be taken for it: about the
+# error of
 # the float32 in which any runtime computes codes.
 EXACT = 1e-5
 
@@ -77,7 +78,8 @@ def _codes(network: Network, value: Value) -> tuple[Array | None, Array]:
 
 
 def _quantized(network: Network, layer: Layer, array: Array) -> Iterator[Layer]:
-    """A float weight behind a FakeQuantize whose zero is a whole code becomes those codes; another is folded."""
+    """A float weight behind a FakeQuantize whose zero is a whole code becomes those codes; another
+    is folded."""
     ranges = [network.constant(value) for value in layer.inputs[1:]]
     levels = layer.whole("levels", 0)
     if any(limit is None or not _spans(array, limit) for limit in ranges) or not 2 <= levels <= 256:
@@ -142,7 +144,8 @@ def _layer_norm(network: Network, layer: Layer) -> Iterator[Layer]:
 
 
 def _mvn(network: Network, layer: Layer) -> tuple[Value, float]:
-    """What an MVN over the last axis normalizes, and its epsilon. Version 1 names no axes: all but the first two."""
+    """What an MVN over the last axis normalizes, and its epsilon. Version 1 names no axes: all but
+    the first two."""
     rank = len(layer.outputs[0].shape)
     axes = network.constant(layer.inputs[1]) if len(layer.inputs) > 1 else None
     if axes is not None:

@@ -1,8 +1,8 @@
 """Sizes that stay open: the shape of a tensor in terms of the batch and the sequence length.
 
-An IR is usually frozen at one size ([1, 384]); its Reshapes name numbers where they mean axes. Here a size is
-a whole number times powers of the batch and of the sequence length, and `reshaped` tells which of the two a
-frozen number stands for. Knows nothing of layers or of ONNX.
+An IR is usually frozen at one size ([1, 384]); its Reshapes name numbers where they mean axes. Here
+a size is a whole number times powers of the batch and of the sequence length, and `reshaped` tells
+which of the two a frozen number stands for. Knows nothing of layers or of ONNX.
 """
 
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ Shape = tuple[Dim, ...]
 
 @dataclass(frozen=True)
 class Sizes:
-    """The batch and sequence length the IR was frozen at; where it left them open, two primes that no
-    constant of a network equals, so that nothing is mistaken for them."""
+    """The batch and sequence length the IR was frozen at; where it left them open, two primes that
+    no constant of a network equals, so that nothing is mistaken for them."""
 
     batch: int = 7919
     sequence: int = 7907
@@ -75,7 +75,8 @@ def broadcast(a: Shape, b: Shape, sizes: Sizes, where: str) -> Shape:
             result.append(left if right.fixed else right)
         else:
             raise IRError(
-                f"{where} joins the shapes {list(sizes.shape(a))} and {list(sizes.shape(b))}, which do not fit."
+                f"{where} joins the shapes {list(sizes.shape(a))} and "
+                f"{list(sizes.shape(b))}, which do not fit."
             )
     return tuple(result)
 
@@ -83,14 +84,15 @@ def broadcast(a: Shape, b: Shape, sizes: Sizes, where: str) -> Shape:
 def reshaped(shape: Shape, target: tuple[int, ...], sizes: Sizes, where: str) -> Shape:
     """The open form of `target`, a shape of plain numbers that `shape` is reshaped to.
 
-    Both are walked from the left in the smallest groups of equal size: [1, 384 | 512] -> [1, 384 | 8, 64]. A
-    group of one and one is the same axis; within a larger group each number takes the batch or the sequence
-    length out of what is left if it equals it.
+    Both are walked from the left in the smallest groups of equal size: [1, 384 | 512] -> [1, 384 |
+    8, 64]. A group of one and one is the same axis; within a larger group each number takes the
+    batch or the sequence length out of what is left if it equals it.
     """
     frozen = sizes.shape(shape)
     if prod(frozen) != prod(target) or min(target, default=1) < 1:
         raise IRError(
-            f"{where} turns the shape {list(frozen)} into {list(target)}, which holds another number."
+            f"{where} turns the shape {list(frozen)} into {list(target)}, "
+            "which does not hold as many numbers."
         )
     result: list[Dim] = []
     i = j = 0

@@ -1,67 +1,39 @@
 """A network of an IR's operations as ONNX nodes, exact and fast on ONNX Runtime's CPU kernels.
 
-Exact: the codes of a FakeQuantize are round((x - low) / step), those of QuantizeLinear round(x / step) + zero,
-and -low / step is seldom a whole number. What is missing is added to x, and what it leaves over is added after:
-neither costs a node where a bias is near. So every tensor has an `offset` still to be added to it, which biases
-take in and norms and softmaxes forget; a lone reader's wish is added to a bias ahead of it (`_shift`).
+Exact: the codes of a FakeQuantize are round((x - low) / step), those of QuantizeLinear round(x /
+step) + zero, and -low / step is seldom a whole number. What is missing is added to x, and what it
+leaves over is added after: neither costs a node where a bias is near. So every tensor has an
+`offset` still to be added to it, which biases take in and norms and softmaxes forget; a lone
+reader's wish is added to a bias ahead of it (`_shift`).
 
-Fast: by the time of one window of 384 tokens through the converted small model, two threads, in one run of each
-(`ONNX Runtime's profile; other choices measured on the same graph with random weights`):
-* MatMulIntegerToFloat with its bias, rather than QuantizeLinear and DequantizeLinear pairs around a MatMul that
-  ONNX Runtime may or may not fuse, and leaves with an Add of the bias (20 ms).
-* QAttention, which multiplies query, key and value out of one int8 matrix and keeps heads apart without
-  Transposes: 71 ms a window, against 76 with MultiHeadAttention and 82 with MatMul, Softmax and Transpose.
-* a - (-b) before a LayerNormalization: an Add there becomes SkipLayerNormalization, 1.5 ms each against 0.2.
+Fast: chosen by the time of one window of 384 tokens through a graph of the small model's form with
+random weights, on two cores with ONNX Runtime 1.31 (medians of three interleaved runs of each):
+* MatMulIntegerToFloat with its bias, which leaves no fusion to luck and no Add of the bias to be
+  run.
+* QAttention, which multiplies query, key and value out of one int8 matrix and keeps heads apart
+  without Transposes: 75 ms a window, against 81 with MultiHeadAttention and 86 with MatMul, Softmax
+  and Transpose.
+* a - (-b) before a LayerNormalization: an Add there becomes SkipLayerNormalization, 1.5 ms each
+  against 0.2.
 * Weights are int8 always: the product of two uint8 matrices has a kernel several times slower.
 * Nothing runs to compute a shape, and no Softmax is flattened to two axes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from math import isfinite
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from onnx import TensorProto
 
-from qa.ir_graph import Array, IRError, Layer, Value
+from qa.ir_graph import IRError, Layer
 from qa.ir_inference import Shapes
 from qa.ir_network import FLOATS, Network
 from qa.ir_patterns import EXACT
-from qa.ir_shapes import BATCH, ONE, SEQUENCE, Dim, Shape
+from qa.ir_shapes import BATCH, SEQUENCE
 from qa.onnx_file import MICROSOFT, OnnxFile
+from qa.onnx_values import Codes, Tensor, Values, scalar_if_one
 
 _PAIRS = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Power": "Pow"}
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the file; its values are still to be increased by `offset`."""
-
-    name: str
-    offset: float = 0.0
-
-
-@dataclass(frozen=True)
-class Codes:
-    """A quantized tensor: (uint8 - zero) · scale + offset."""
-
-    name: str
-    scale: float
-    zero: int
-    offset: float
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What a FakeQuantize does: the codes are round((x + shift) / step) + zero, from 0 to `top`; they stand for
-    (code - zero) · scale + offset."""
-
-    step: float
-    shift: float
-    zero: int
-    top: int
-    scale: float
-    offset: float
 
 
 class Emitter:
@@ -70,9 +42,7 @@ class Emitter:
         self._network = network
         self._shapes = Shapes(network)
         self._file = file
-        self._budget = budget
-        self._values: dict[Value, Tensor | Codes] = {}
-        self._made: dict[tuple[str, str], str] = {}  # small tensors of which one is enough
+        self._values = Values(network, self._shapes, file, budget)
         self._rules: dict[str, Callable[[Layer], Tensor | Codes]] = {
             "FakeQuantize": self._fake_quantize,
             "Linear": self._linear,
@@ -105,7 +75,7 @@ class Emitter:
                 and self._network.constant(value) is None
                 and self._shapes.numbers(value) is None
             ):
-                self._values[value] = self._rules[layer.type](layer)
+                self._values.known[value] = self._rules[layer.type](layer)
         for number, name in outputs.items():
             self._result(self._network.layers[number], name)
 
@@ -113,171 +83,87 @@ class Emitter:
         """Ids and masks come as int64, whatever the .xml says, for that is what tokenizers make."""
         self._file.input(name, TensorProto.INT64, ("batch", "sequence"))
         if layer.outputs[0].dtype in FLOATS:
-            tensor = self._file.node("Cast", [name], f"{name}.float", to=TensorProto.FLOAT)
-        self._values[layer.id, 0] = Tensor(tensor if layer.outputs[0].dtype in FLOATS else name)
+            name = self._file.node("Cast", [name], f"{name}.float", to=TensorProto.FLOAT)
+        self._values.known[layer.id, 0] = Tensor(name)
 
     def _result(self, layer: Layer, name: str) -> None:
         axes = {BATCH: "batch", SEQUENCE: "sequence"}
         shape = self._shapes.of(layer.inputs[0])
         self._file.output(
-            self._tensor(layer.inputs[0]).name,
+            self._values.tensor(layer.inputs[0]).name,
             name,
             TensorProto.FLOAT,
             [axes.get(dim) or self._shapes.sizes.of(dim) for dim in shape],
         )
 
     # --------------------------------------------------------------------------------------------
-    # Values
-
-    def _value(self, value: Value) -> Tensor | Codes:
-        """An input of a layer; a constant becomes an initializer when it is first read."""
-        if value not in self._values:
-            layer = self._network.layers[value[0]]
-            array = self._network.constant(value)
-            if layer.type == "Weight":
-                self._values[value] = Tensor(self._floats(layer, layer.name))
-            elif array is not None:
-                self._values[value] = Tensor(self._initializer(array, layer.name))
-            else:
-                raise IRError(f"The {layer} makes sizes, with which something else is computed.")
-        return self._values[value]
-
-    def _tensor(self, value: Value) -> Tensor:
-        """The value as numbers, its offset added."""
-        tensor = self._adjustable(value)
-        if not tensor.offset:
-            return tensor
-        name = self._file.node(
-            "Add", [tensor.name, self._float(tensor.offset, "offset")], f"{tensor.name}.exact"
-        )
-        return Tensor(name)
-
-    def _adjustable(self, value: Value) -> Tensor:
-        """The value as numbers."""
-        emitted = self._value(value)
-        return self._dequantized(emitted) if isinstance(emitted, Codes) else emitted
-
-    def _dequantized(self, codes: Codes, sign: int = 1) -> Tensor:
-        key = (codes.name, "DequantizeLinear" if sign > 0 else "negative")
-        if key not in self._made:
-            inputs = [codes.name, self._float(sign * codes.scale, "scale"), self._uint8(codes.zero)]
-            self._made[key] = self._file.node("DequantizeLinear", inputs, ".".join(key))
-        return Tensor(self._made[key], codes.offset)
-
-    def _initializer(self, array: Array, name: str) -> str:
-        if self._file.initializer_bytes + array.nbytes > self._budget:
-            raise IRError(
-                "The .xml reads its constants so often that the model would be many times its .bin."
-            )
-        return self._file.initializer(array, name)
-
-    def _float(self, number: Array | float, name: str) -> str:
-        return self._initializer(np.asarray(number, np.float32), name)
-
-    def _uint8(self, number: int) -> str:
-        return self._initializer(np.array(number, np.uint8), "code")
-
-    def _int64(self, numbers: Sequence[int], name: str) -> str:
-        return self._initializer(np.array(numbers, np.int64), name)
-
-    # --------------------------------------------------------------------------------------------
     # Quantized
 
-    def _grid(self, layer: Layer) -> Grid:
-        limits = [self._network.scalar(value) for value in layer.inputs[1:]]
-        levels = layer.whole("levels", 0)
-        low, high, out_low, out_high = (
-            float("nan") if limit is None else limit for limit in limits
-        )
-        step, scale = (high - low) / max(levels - 1, 1), (out_high - out_low) / max(levels - 1, 1)
-        if (
-            not 2 <= levels <= 256
-            or not isfinite(low + step + out_low + scale)
-            or min(step, scale) <= 0
-        ):
-            raise IRError(f"The {layer} does not have one range of numbers and 2 to 256 levels.")
-        zero = min(max(round(-low / step), 0), 255)
-        return Grid(step, -low - zero * step, zero, levels - 1, scale, out_low + zero * scale)
-
     def _shift(self, layer: Layer) -> float:
-        """What can be added to the result for nothing because the one reader, a FakeQuantize, wants it added."""
+        """What can be added to the result for nothing because the one reader, a FakeQuantize, wants
+        it added."""
         reader = self._network.sole_reader(layer, "FakeQuantize")
-        return self._grid(reader).shift if reader is not None else 0.0
+        return self._values.grid(reader).shift if reader is not None else 0.0
 
     def _fake_quantize(self, layer: Layer) -> Codes:
-        grid = self._grid(layer)
-        tensor = self._adjustable(layer.inputs[0])
+        grid = self._values.grid(layer)
+        tensor = self._values.adjustable(layer.inputs[0])
         name, shift = tensor.name, tensor.offset + grid.shift
         if abs(shift) > EXACT * grid.step:
             name = self._file.node(
-                "Add", [name, self._float(shift, "shift")], f"{layer.name}.shifted"
+                "Add", [name, self._values.float32(shift, "shift")], f"{layer.name}.shifted"
             )
-        inputs = [name, self._float(grid.step, "step"), self._uint8(grid.zero)]
+        inputs = [name, self._values.float32(grid.step, "step"), self._values.uint8(grid.zero)]
         if grid.top == 255:
             name = self._file.node("QuantizeLinear", inputs, layer.name)
         else:  # which saturates at 255 only
             name = self._file.node("QuantizeLinear", inputs, f"{layer.name}.unbounded")
-            name = self._file.node("Min", [name, self._uint8(grid.top)], layer.name)
+            name = self._file.node("Min", [name, self._values.uint8(grid.top)], layer.name)
         return Codes(name, grid.scale, grid.zero, grid.offset)
-
-    def _floats(self, layer: Layer, name: str) -> str:
-        """8-bit weights that meet floats, as floats."""
-        constants = layer.constants
-        codes = self._initializer(constants["codes"], f"{name}.codes")
-        floats = self._file.node("Cast", [codes], f"{name}.cast", to=TensorProto.FLOAT)
-        if constants["zero"].any():
-            floats = self._file.node(
-                "Sub", [floats, self._float(constants["zero"], "zero")], f"{name}.sub"
-            )
-        return self._file.node("Mul", [floats, self._float(constants["scale"], "scale")], name)
 
     def _linear(self, layer: Layer) -> Tensor:
         codes, zero, scale = (layer.constants[key] for key in ("codes", "zero", "scale"))
-        value = self._value(layer.inputs[0])
+        value = self._values.value(layer.inputs[0])
         shift = self._shift(layer)
         sums = (codes.sum(axis=0, dtype=np.int64) - len(codes) * zero.astype(np.int64)) * scale
-        bias = self._float(
+        bias = self._values.float32(
             layer.constants["bias"] + value.offset * sums + shift, f"{layer.name}.bias"
         )
         if isinstance(value, Codes):
             inputs = [
                 value.name,
-                self._initializer(codes, f"{layer.name}.weight"),
-                self._float(value.scale, "scale"),
-                self._float(_scalar_if_one(scale), f"{layer.name}.scale"),
-                self._uint8(value.zero),
-                self._initializer(_scalar_if_one(zero), f"{layer.name}.zero"),
+                self._values.initializer(codes, f"{layer.name}.weight"),
+                self._values.float32(value.scale, "scale"),
+                self._values.float32(scalar_if_one(scale), f"{layer.name}.scale"),
+                self._values.uint8(value.zero),
+                self._values.initializer(scalar_if_one(zero), f"{layer.name}.zero"),
                 bias,
             ]
             name = self._file.node("MatMulIntegerToFloat", inputs, layer.name, domain=MICROSOFT)
         else:
-            weight = self._floats(layer, f"{layer.name}.weight")
+            weight = self._values.floats(layer, f"{layer.name}.weight")
             name = self._file.node("MatMul", [value.name, weight], f"{layer.name}.product")
             name = self._file.node("Add", [name, bias], layer.name)
         return Tensor(name, -shift)
 
     def _self_attention(self, layer: Layer) -> Tensor:
         codes, scale, bias = (layer.constants[key] for key in ("codes", "scale", "bias"))
-        value, mask = self._value(layer.inputs[0]), self._tensor(layer.inputs[1])
-        assert isinstance(value, Codes), "the pattern asks for a FakeQuantize"
+        value, mask = self._values.value(layer.inputs[0]), self._values.tensor(layer.inputs[1])
+        if not isinstance(value, Codes):
+            raise IRError(f"The {layer} does not read a quantized tensor.")
         shift = self._shift(layer)
         bias = bias + value.offset * codes.sum(axis=0, dtype=np.int64) * scale
         # The weights of a context sum to one, so it moves as the values do.
         bias[2 * (len(bias) // 3) :] += shift
-        key = (mask.name, "int32")
-        if key not in self._made:
-            self._made[key] = self._file.node(
-                "Cast", [mask.name], ".".join(key), to=TensorProto.INT32
-            )
         inputs = [
             value.name,
-            self._initializer(codes, f"{layer.name}.weight"),
-            self._float(bias, f"{layer.name}.bias"),
-            self._float(value.scale, "scale"),
-            self._float(scale, f"{layer.name}.scale"),
-            self._made[key],
-            self._uint8(value.zero),
-            self._initializer(np.array(0, np.int8), "zero"),
+            self._values.initializer(codes, f"{layer.name}.weight"),
+            self._values.float32(bias, f"{layer.name}.bias"),
+            self._values.float32(value.scale, "scale"),
+            self._values.float32(scale, f"{layer.name}.scale"),
+            self._values.int32(mask.name),
+            self._values.uint8(value.zero),
+            self._values.initializer(np.array(0, np.int8), "zero"),
         ]
         attributes = {
             "num_heads": int(layer.constants["heads"]),
@@ -289,23 +175,26 @@ class Emitter:
 
     def _gather(self, layer: Layer) -> Tensor:
         """Rows of a table that stays as it is stored: int8 codes, or float16."""
-        table, rows = self._network.layers[layer.inputs[0][0]], self._tensor(layer.inputs[1]).name
+        table, rows = (
+            self._network.layers[layer.inputs[0][0]],
+            self._values.tensor(layer.inputs[1]).name,
+        )
         if table.type != "Weight":
             stored = table.constants.get("value")
             name = (
-                self._initializer(stored, table.name)
+                self._values.initializer(stored, table.name)
                 if stored is not None and stored.dtype.kind == "f"
-                else self._tensor(layer.inputs[0]).name
+                else self._values.tensor(layer.inputs[0]).name
             )
             name = self._file.node("Gather", [name, rows], f"{layer.name}.rows")
             return Tensor(self._file.node("Cast", [name], layer.name, to=TensorProto.FLOAT))
-        name = self._initializer(table.constants["codes"], f"{table.name}.codes")
+        name = self._values.initializer(table.constants["codes"], f"{table.name}.codes")
         name = self._file.node("Gather", [name, rows], f"{layer.name}.codes")
         name = self._file.node("Cast", [name], f"{layer.name}.cast", to=TensorProto.FLOAT)
         for operator, key in (("Sub", "zero"), ("Mul", "scale")):
             array = table.constants[key]
             if key == "scale" or array.any():
-                operand = self._float(_scalar_if_one(array), f"{table.name}.{key}")
+                operand = self._values.float32(scalar_if_one(array), f"{table.name}.{key}")
                 if (
                     array.ndim == len(self._shapes.of(layer.inputs[0])) and len(array) > 1
                 ):  # a row each
@@ -317,7 +206,7 @@ class Emitter:
     # Floats
 
     def _layer_norm(self, layer: Layer) -> Tensor:
-        tensor = self._adjustable(layer.inputs[0])  # a norm forgets any offset
+        tensor = self._values.adjustable(layer.inputs[0])  # a norm forgets any offset
         shape, shift = self._shapes.of(layer.inputs[0]), self._shift(layer)
         gamma, beta = layer.constants["gamma"], layer.constants["beta"] + shift
         width = shape[-1].factor if shape and shape[-1].fixed else 0
@@ -325,8 +214,8 @@ class Emitter:
             raise IRError(f"The {layer} does not scale the {width} columns it is given.")
         inputs = [
             tensor.name,
-            self._float(np.broadcast_to(gamma, (width,)), f"{layer.name}.gamma"),
-            self._float(np.broadcast_to(beta, (width,)), f"{layer.name}.beta"),
+            self._values.float32(np.broadcast_to(gamma, (width,)), f"{layer.name}.gamma"),
+            self._values.float32(np.broadcast_to(beta, (width,)), f"{layer.name}.beta"),
         ]
         epsilon = float(layer.constants["epsilon"])
         name = self._file.node("LayerNormalization", inputs, layer.name, axis=-1, epsilon=epsilon)
@@ -334,59 +223,49 @@ class Emitter:
 
     def _gelu(self, layer: Layer) -> Tensor:
         tanh = layer.attributes.get("approximation_mode", "ERF").upper() == "TANH"
-        tensor = self._tensor(layer.inputs[0])
+        tensor = self._values.tensor(layer.inputs[0])
         approximate = "tanh" if tanh else "none"
         return Tensor(self._file.node("Gelu", [tensor.name], layer.name, approximate=approximate))
 
     def _softmax(self, layer: Layer) -> Tensor:
-        tensor = self._adjustable(layer.inputs[0])  # a softmax forgets any offset
+        tensor = self._values.adjustable(layer.inputs[0])  # a softmax forgets any offset
         return Tensor(
             self._file.node("Softmax", [tensor.name], layer.name, axis=layer.whole("axis", 1))
         )
 
     def _alone(self, layer: Layer) -> Tensor:
-        return Tensor(self._file.node(layer.type, [self._tensor(layer.inputs[0]).name], layer.name))
+        return Tensor(
+            self._file.node(layer.type, [self._values.tensor(layer.inputs[0]).name], layer.name)
+        )
 
     def _pair(self, layer: Layer) -> Tensor:
         if layer.type == "Add" and self._network.sole_reader(layer, "LayerNorm") is not None:
             return self._sum_for_norm(layer)
-        read = self._adjustable if layer.type == "Add" else self._tensor
+        read = self._values.adjustable if layer.type == "Add" else self._values.tensor
         tensors = [read(value) for value in layer.inputs]
         names = [
-            self._cut(tensor, value, layer)
+            self._values.cut(tensor, value, layer)
             for tensor, value in zip(tensors, layer.inputs, strict=True)
         ]
         name = self._file.node(_PAIRS[layer.type], names, layer.name)
         return Tensor(name, sum(tensor.offset for tensor in tensors))
 
     def _sum_for_norm(self, layer: Layer) -> Tensor:
-        """a + b before a norm, out of ONNX Runtime's reach: as a - (-b), which codes can be had as for nothing,
-        otherwise as a Sum, a little slower than an Add."""
+        """a + b before a norm, out of ONNX Runtime's reach: as a - (-b), which codes can be had as
+        for nothing, otherwise as a Sum, a little slower than an Add."""
         left, right = layer.inputs
-        first, codes = self._adjustable(left), self._value(right)
+        first, codes = self._values.adjustable(left), self._values.value(right)
         if isinstance(codes, Codes):
-            second, operator = self._dequantized(codes, -1), "Sub"
+            second, operator = self._values.dequantized(codes, -1), "Sub"
         else:
             second, operator = codes, "Sum"
-        names = [self._cut(first, left, layer), self._cut(second, right, layer)]
+        names = [self._values.cut(first, left, layer), self._values.cut(second, right, layer)]
         return Tensor(self._file.node(operator, names, layer.name), first.offset + second.offset)
 
-    def _cut(self, tensor: Tensor, value: Value, layer: Layer) -> str:
-        """What is frozen at a size that is open (the embeddings of all positions), cut to the size of this run."""
-        shape, wanted = self._shapes.of(value), self._shapes.of((layer.id, 0))
-        name = tensor.name
-        for axis, (size, full) in enumerate(
-            zip(shape, wanted[len(wanted) - len(shape) :], strict=True)
-        ):
-            if size not in (full, ONE):
-                bounds = [self._int64([0], "first"), self._size(full), self._int64([axis], "axis")]
-                name = self._file.node("Slice", [name, *bounds], f"{tensor.name}.cut")
-        return name
-
     def _matmul(self, layer: Layer) -> Tensor:
-        """A product of two tensors, as FusedMatMul: a MatMul of two dequantized tensors is what ONNX Runtime
-        turns back into a product of uint8 by uint8."""
-        names = [self._tensor(value).name for value in layer.inputs]
+        """A product of two tensors, as FusedMatMul: a MatMul of two dequantized tensors is what
+        ONNX Runtime turns back into a product of uint8 by uint8."""
+        names = [self._values.tensor(value).name for value in layer.inputs]
         turned = {
             "transA": int(layer.flag("transpose_a")),
             "transB": int(layer.flag("transpose_b")),
@@ -395,12 +274,12 @@ class Emitter:
 
     def _reduce_mean(self, layer: Layer) -> Tensor:
         axes = self._shapes.axes(layer, 1, len(self._shapes.of(layer.inputs[0])))
-        inputs = [self._tensor(layer.inputs[0]).name, self._int64(axes, "axes")]
+        inputs = [self._values.tensor(layer.inputs[0]).name, self._values.int64(axes, "axes")]
         keep = int(layer.flag("keep_dims"))
         return Tensor(self._file.node("ReduceMean", inputs, layer.name, keepdims=keep))
 
     def _convert(self, layer: Layer) -> Tensor:
-        tensor = self._tensor(layer.inputs[0])
+        tensor = self._values.tensor(layer.inputs[0])
         if layer.outputs[0].dtype in FLOATS:
             return Tensor(self._file.node("Cast", [tensor.name], layer.name, to=TensorProto.FLOAT))
         if layer.outputs[0].dtype in ("i64", "i32"):
@@ -411,57 +290,26 @@ class Emitter:
     # Moving numbers about; codes move as floats do
 
     def _reshape(self, layer: Layer) -> Tensor | Codes:
-        value = self._value(layer.inputs[0])
-        target = self._target(self._shapes.of(layer.inputs[0]), self._shapes.of((layer.id, 0)))
+        value = self._values.value(layer.inputs[0])
+        target = self._values.target(
+            self._shapes.of(layer.inputs[0]), self._shapes.of((layer.id, 0))
+        )
         return replace(value, name=self._file.node("Reshape", [value.name, target], layer.name))
 
-    def _target(self, before: Shape, after: Shape) -> str:
-        """The vector a Reshape wants: 0 for an axis that stays in its place, -1 for one that is left over."""
-        padded = (*before, *[ONE] * len(after))
-        numbers = [
-            dim.factor if dim.fixed else 0 if dim == old else -1
-            for dim, old in zip(after, padded, strict=False)
-        ]
-        if numbers.count(-1) <= 1:
-            return self._int64(numbers, "shape")
-        parts = [
-            self._size(dim) if number == -1 else self._int64([number], "size")
-            for number, dim in zip(numbers, after, strict=True)
-        ]
-        return self._file.node("Concat", parts, "shape", axis=0)
-
-    def _size(self, dim: Dim) -> str:
-        """A vector of one number: the batch or the sequence length of this run."""
-        if dim not in (BATCH, SEQUENCE):
-            raise IRError(
-                "The .xml joins the batch and the sequence in a way that cannot be kept open."
-            )
-        key = ("batch" if dim == BATCH else "sequence", "size")
-        if key not in self._made:
-            axis = 0 if dim == BATCH else 1
-            self._made[key] = self._file.node(
-                "Shape", [self._file.first_input], ".".join(key), start=axis, end=axis + 1
-            )
-        return self._made[key]
-
     def _transpose(self, layer: Layer) -> Tensor | Codes:
-        value = self._value(layer.inputs[0])
+        value = self._values.value(layer.inputs[0])
         order = self._shapes.axes(layer, 1, len(self._shapes.of(layer.inputs[0])))
         return replace(
             value, name=self._file.node("Transpose", [value.name], layer.name, perm=order)
         )
 
     def _split(self, layer: Layer) -> None:
-        value = self._value(layer.inputs[0])
+        value = self._values.value(layer.inputs[0])
         (axis,) = self._shapes.axes(layer, 1, len(self._shapes.of(layer.inputs[0])))
         parts = [
             self._shapes.of((layer.id, index))[axis].factor for index in range(len(layer.outputs))
         ]
         names = [f"{layer.name}.{index}" for index in range(len(parts))]
-        inputs = [value.name, self._int64(parts, "parts")]
+        inputs = [value.name, self._values.int64(parts, "parts")]
         for index, name in enumerate(self._file.nodes("Split", inputs, names, axis=axis)):
-            self._values[layer.id, index] = replace(value, name=name)
-
-
-def _scalar_if_one(array: Array) -> Array:
-    return array.reshape(()) if array.size == 1 else array
+            self._values.known[layer.id, index] = replace(value, name=name)

@@ -1,12 +1,13 @@
-"""An ONNX model under construction: nodes, initializers, names, and the file or files it is saved to.
+"""An ONNX model under construction: nodes, initializers, names, and the file or files it is saved
+to.
 
-Knows nothing of where the model comes from. Initializers are written out as they come where the model will not
-fit into one file, so that a large one is never in memory twice.
+Knows nothing of where the model comes from. Initializers are written out as they come where the
+model will not fit into one file, so that a large one is never in memory twice.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
@@ -81,12 +82,12 @@ class OnnxFile:
         if self._data is None or array.nbytes <= EXTERNAL_ABOVE:
             self._initializers.append(numpy_helper.from_array(array, name))
         else:
-            self._initializers.append(self._stored(array, name))
+            self._initializers.append(self._stored(array, name, self._data))
         return name
 
-    def _stored(self, array: Array, name: str) -> TensorProto:
-        assert self._data is not None
-        self._data.write(b"\0" * (-self._data.tell() % ALIGNMENT))
+    def _stored(self, array: Array, name: str, data: BinaryIO) -> TensorProto:
+        """`array` written to the file of external data, and where it is there."""
+        data.write(b"\0" * (-data.tell() % ALIGNMENT))
         tensor = TensorProto(
             name=name,
             dims=array.shape,
@@ -95,12 +96,12 @@ class OnnxFile:
         )
         place = {
             "location": f"{self.path.name}.data",
-            "offset": self._data.tell(),
+            "offset": data.tell(),
             "length": array.nbytes,
         }
         for key, value in place.items():
             tensor.external_data.add(key=key, value=str(value))
-        self._data.write(memoryview(array).cast("B"))
+        data.write(array.data)
         return tensor
 
     def node(

@@ -1,8 +1,10 @@
-"""OpenVINO IR -> ONNX: a model folder's model.onnx and tokenizer.json out of an .xml, its .bin and its vocab.txt.
+"""OpenVINO IR -> ONNX: a model folder's model.onnx and tokenizer.json out of an .xml, its .bin and
+its vocab.txt.
 
-For the BERT family in INT8, IR versions 10 and 11, with `onnx` and numpy alone. Weights stay the int8 they are;
-the size an IR is frozen at becomes an open batch and sequence; names of inputs and outputs stay. What is not
-known stops the conversion with one sentence, and nothing half-written stays behind.
+For the BERT family in INT8, IR versions 10 and 11, with `onnx` and numpy alone. Weights stay the
+int8 they are; the size an IR is frozen at becomes an open batch and sequence; names of inputs and
+outputs stay. What is not known stops the conversion with one sentence, and nothing half-written
+stays behind.
 
     ir_graph       read the two files, trusting nothing
     ir_network     who reads whom, what is constant
@@ -20,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers import BertWordPieceTokenizer
 
 from qa.errors import QAError
 from qa.ir_graph import Graph, IRError, read
@@ -28,7 +30,8 @@ from qa.ir_patterns import recognise
 from qa.onnx_emitter import Emitter
 from qa.onnx_file import OnnxFile
 
-# Above this the weights go into a file beside model.onnx: protobuf ends at 2 GB, and is held in memory whole.
+# Above this the weights go into a file beside model.onnx: protobuf ends at 2 GB, and is held in
+# memory whole.
 SELF_CONTAINED_BYTES = 95_000_000
 
 
@@ -41,8 +44,8 @@ class Conversion:
 
 
 def convert(xml: Path, out_dir: Path) -> Conversion:
-    """Write `out_dir`/model.onnx (and model.onnx.data if it is large, and tokenizer.json if there is a vocab.txt
-    beside `xml`), replacing files of these names.
+    """Write `out_dir`/model.onnx (and model.onnx.data if it is large, and tokenizer.json if there
+    is a vocab.txt beside `xml`), replacing files of these names.
 
     Raises:
         QAError: one sentence on what is wrong with the files, or not known of their operations.
@@ -78,16 +81,18 @@ def _write_model(graph: Graph, weight_bytes: int, folder: Path) -> None:
 
 
 def _write_tokenizer(vocabulary: Path, folder: Path) -> None:
-    """[CLS] question [SEP] passage [SEP] with types 0 and 1; neither cut nor padded, which is the reader's part."""
+    """[CLS] question [SEP] passage [SEP] with types 0 and 1; neither cut nor padded, which is the
+    reader's part."""
     try:
         tokenizer = BertWordPieceTokenizer(str(vocabulary), lowercase=True)
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions
+    except Exception as error:  # the library raises bare Exceptions
         raise IRError(f"{vocabulary} is not a BERT vocabulary: {error}.") from error
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def _put(folder: Path, out_dir: Path) -> None:
-    """Every file of `folder` in place by a rename, model.onnx last; a new `out_dir` by one rename."""
+    """Every file of `folder` in place by a rename, model.onnx last; a new `out_dir` by one
+    rename."""
     if not out_dir.exists():
         shutil.copymode(out_dir.parent, folder)
         folder.rename(out_dir)

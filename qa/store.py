@@ -218,6 +218,7 @@ def _install(
     """Fetch, convert, describe, and put the finished folder in its place."""
     # Importing onnx takes longer than everything else the app does before it listens.
     from qa.openvino_ir import convert
+    from qa.session import Session
 
     files = entry.files[precision]
     staging, place = _staging(entry, folder), folder / entry.name
@@ -247,6 +248,13 @@ def _install(
             f"{entry.name} reads {', '.join(conversion.inputs)} where {', '.join(entry.inputs)} "
             "were expected, so it cannot be used."
         )
+    try:
+        Session(conversion.path)
+    except QAError as error:
+        raise QAError(
+            f"{entry.name} was fetched and converted, but cannot be run here, so it is not "
+            "installed; try another precision with --precision."
+        ) from error
     card = entry.card() | {
         "precision": precision,
         "source": entry.url,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-import openvino
+import openvino  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 from openvino import opset8
 
@@ -51,15 +51,18 @@ def run_openvino(model: openvino.Model, feed: dict[str, Array]) -> list[Array]:
     return [np.array(results[port]) for port in compiled.outputs]
 
 
-def run_onnx(
-    model: Path | bytes, feed: dict[str, Array], wanted: list[str] | None = None
-) -> list[Array]:
+def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     options.log_severity_level = 3
     source = str(model) if isinstance(model, Path) else model
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    return [np.asarray(array) for array in session.run(wanted, feed)]
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(
+    model: Path | bytes, feed: dict[str, Array], wanted: list[str] | None = None
+) -> list[Array]:
+    return [np.asarray(array) for array in onnx_session(model).run(wanted, feed)]
 
 
 def stretches(xml: Path, converted: Path, vocabulary: int) -> list[Stretch]:
@@ -119,38 +122,35 @@ def _cut_openvino(
 def _run_cut_onnx(
     converted: Path, names: list[str], starts: list[Array], feed: dict[str, Array]
 ) -> list[Array | None]:
-    """The same cut of the converted model, whose quantized tensors bear the names of the
-    FakeQuantize nodes."""
+    """The same cut of the converted model, whose quantized tensors bear the FakeQuantize's names."""
     model = onnx.load(converted)
     made = {name for node in model.graph.node for name in node.output}
-    shapes = {name: codes for name, codes in zip(names, starts, strict=True) if name in made}
+    kept = {name: codes for name, codes in zip(names, starts, strict=True) if name in made}
+    feed = {port.name: feed[port.name] for port in model.graph.input}
+    for name in kept:
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.UINT8, None))
+    uncut = run_onnx(model.SerializeToString(), feed, list(kept))
     for node in model.graph.node:
         for index, name in enumerate(node.input):
-            if name in shapes:
+            if name in kept:
                 node.input[index] = f"{name}.start"
-    feed = {
-        key: value
-        for key, value in feed.items()
-        if key in {port.name for port in model.graph.input}
-    }
-    for name, codes in shapes.items():
-        joined = (
-            codes.shape[0],
-            codes.shape[2],
-            -1,
-        )  # a converter may quantize contexts side by side
-        value = codes.transpose(0, 2, 1, 3).reshape(joined) if codes.ndim == 4 else codes
-        model.graph.input.append(
-            helper.make_tensor_value_info(f"{name}.start", TensorProto.UINT8, value.shape)
-        )
-        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.UINT8, None))
-        feed[f"{name}.start"] = value.astype(np.uint8)
-    found = dict(zip(shapes, run_onnx(model.SerializeToString(), feed, list(shapes)), strict=True))
-    return [found[name].astype(np.int64) if name in found else None for name in names]
+    for (name, codes), found in zip(kept.items(), uncut, strict=True):
+        value = _laid_out(codes, found.shape).astype(np.uint8)
+        port = helper.make_tensor_value_info(f"{name}.start", TensorProto.UINT8, value.shape)
+        model.graph.input.append(port)
+        feed[port.name] = value
+    cut = dict(zip(kept, run_onnx(model.SerializeToString(), feed, list(kept)), strict=True))
+    return [cut[name].astype(np.int64) if name in cut else None for name in names]
 
 
 def _laid_out(codes: Array, shape: tuple[int, ...]) -> Array:
-    return codes if codes.shape == shape else codes.transpose(0, 2, 1, 3).reshape(shape)
+    """Codes as [batch, heads, length, size] or [batch, length, heads · size], between which a
+    converter may choose where to quantize."""
+    if codes.shape == shape:
+        return codes
+    if len(shape) == 3:
+        return codes.transpose(0, 2, 1, 3).reshape(shape)
+    return codes.reshape(shape[0], shape[2], shape[1], shape[3]).transpose(0, 2, 1, 3)
 
 
 def _on_activation(node: Any) -> bool:

@@ -5,6 +5,7 @@ number of layers; the options of `bert` vary it in the ways in which other expor
 do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,14 +178,18 @@ class Form:
     seed: int = 0
 
 
-def bert(folder: Path, form: Form = Form()) -> Path:
-    """Write the IR of a BERT for question answering; returns the .xml."""
-    return _Bert(form).write().save(folder)
+def bert(folder: Path, form: Form, weights: Mapping[str, Array] | None = None) -> Path:
+    """Write the IR of a BERT for question answering; returns the .xml.
+
+    With `weights` it is a float network of these, quantized nowhere.
+    """
+    return _Bert(form, weights or {}).write().save(folder)
 
 
 class _Bert:
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, given: Mapping[str, Array]) -> None:
         self.form = form
+        self.given = given
         self.w = Writer(form.version)
         self.random = np.random.default_rng(form.seed)
         self.batch_sequence = (1, form.sequence)
@@ -335,12 +340,14 @@ class _Bert:
     def floats(self, name: str, array: Any) -> Out:
         """A float constant as exporters store it: float16 with a Convert after it, or float32."""
         if self.form.floats == "f32":
-            return self.w.constant(name, array, "f32")
+            return self.w.constant(name, self.given.get(name, array), "f32")
         out = self.w.constant(f"{name}_compressed", array, "f16")
         return self.w.one("Convert", name, [out], out.shape, destination_type="f32")
 
     def weight(self, name: str, rows: int, columns: int, *, deviation: float) -> Out:
         """Codes -> Convert -> Subtract -> Multiply; or floats -> FakeQuantize with 255 levels."""
+        if name in self.given:
+            return self.floats(name, self.given[name])
         form, w = self.form, self.w
         per_row = (rows, 1) if form.per_channel else (1, 1)
         scale = deviation / 50 * self.random.uniform(0.7, 1.3, per_row)
@@ -429,7 +436,7 @@ class _Bert:
 
     def fake_quantize(self, name: str, x: Out, high: float, low: float | None = None) -> Out:
         form = self.form
-        if form.drop == name:
+        if self.given or form.drop == name:
             return x
         if form.signed or form.levels == 255:  # symmetric: zero is a code
             low = -high if form.levels == 255 else -high * 128 / 127
@@ -492,3 +499,99 @@ class _Bert:
             "Sqrt", f"{name}.root", [self.add(f"{name}.spread", variance, epsilon)], narrow
         )
         return self.binary("Divide", f"{name}.divided", centred, spread)
+
+
+# ------------------------------------------------------------------------------------------------
+# Weights for a topology that exists
+
+
+def random_weights(xml: Path, folder: Path) -> Path:
+    """A copy of an .xml whose .bin is not at hand, with a random .bin of the exact offsets and
+    sizes.
+
+    What a constant is for follows from what reads it; where several share bytes, the first has its
+    way.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / "model.xml"
+    copy.write_bytes(xml.read_bytes())
+    root = ElementTree.parse(xml).getroot()
+    topology = _Topology(root)
+    constants = [layer for layer in root.iterfind("layers/layer") if layer.get("type") == "Const"]
+    data = [{**layer.find("data").attrib} for layer in constants]  # type: ignore[union-attr]
+    blob = np.zeros(max(int(each["offset"]) + int(each["size"]) for each in data), np.uint8)
+    written: set[str] = set()
+    random = np.random.default_rng(0)
+    for layer, each in zip(constants, data, strict=True):
+        if each["offset"] not in written:
+            shape = tuple(int(size) for size in each["shape"].split(",")) if each["shape"] else ()
+            values = topology.values(layer, shape, random)
+            raw = np.broadcast_to(values, shape).astype(DTYPE[each["element_type"]]).tobytes()
+            start = int(each["offset"])
+            blob[start : start + len(raw)] = np.frombuffer(raw, np.uint8)
+            written.add(each["offset"])
+    blob.tofile(copy.with_suffix(".bin"))
+    return copy
+
+
+class _Topology:
+    """Who reads whom in an .xml of the authentic small model's kind."""
+
+    def __init__(self, root: ElementTree.Element) -> None:
+        self.layers = {layer.get("id", ""): layer for layer in root.iterfind("layers/layer")}
+        self.sources: dict[tuple[str, str], ElementTree.Element] = {}
+        self.readers: dict[str, tuple[ElementTree.Element, int]] = {}
+        for edge in root.iterfind("edges/edge"):
+            source, target = edge.get("from-layer", ""), edge.get("to-layer", "")
+            port = edge.get("to-port", "")
+            self.sources[target, port] = self.layers[source]
+            ports = [each.get("id") for each in self.layers[target].iterfind("input/port")]
+            self.readers.setdefault(source, (self.layers[target], ports.index(port)))
+
+    def values(
+        self, const: ElementTree.Element, shape: tuple[int, ...], random: np.random.Generator
+    ) -> Array:
+        reader, port = self.readers[const.get("id", "")]
+        if reader.get("type") == "Convert":
+            reader, port = self.readers[reader.get("id", "")]
+        kind = reader.get("type", "")
+        before, after = self.shape(reader, "input/port"), self.shape(reader, "output/port")
+        if len(shape) == 2 and max(shape) > 1:
+            return np.clip(np.round(random.normal(0, 40, shape)), -127, 127)
+        if kind == "FakeQuantize":
+            return np.asarray(self.limits(reader)[(port - 1) % 2])
+        if kind == "Multiply":
+            return self.factor(reader, shape, random)
+        fixed: dict[str, Any] = {
+            "Gather": 0,
+            "MVN": -1,
+            "Reshape": [0, 0, *after[2:]],
+            "Transpose": [0, 2, 1, 3] if after[-1] == before[-1] else [0, 2, 3, 1],
+            "Unsqueeze": len(after) - 2,
+            "Squeeze": 2,
+            "StridedSlice": [None, 0, 3, 1][port],
+            "ReduceProd": 0,
+            "Concat": -1,
+            "VariadicSplit": [None, -1, [1, 1]][port],
+            "Subtract": 1,
+            "Add": random.normal(0, 0.1, shape),
+        }
+        return np.asarray(fixed[kind])
+
+    def limits(self, reader: ElementTree.Element) -> tuple[float, float]:
+        source = self.sources[reader.get("id", ""), "0"].get("type", "")
+        return {"Gelu": (-0.17, 3.1), "MatMul": (-2.1, 2.2)}.get(source, (-3.9, 4.1))
+
+    def factor(
+        self, reader: ElementTree.Element, shape: tuple[int, ...], random: np.random.Generator
+    ) -> Array:
+        """Of a norm, the scores, the padding or a weight."""
+        source = self.sources[reader.get("id", ""), "0"].get("type", "")
+        scale = 0.02 if max(self.shape(reader, "output/port")) > 10_000 else 0.0011
+        norm = random.normal(1, 0.1, shape)
+        return np.asarray({"MVN": norm, "Transpose": 0.125, "Subtract": -10000}.get(source, scale))
+
+    @staticmethod
+    def shape(layer: ElementTree.Element, ports: str) -> list[int]:
+        port = layer.find(ports)
+        return [int(size.text or 0) for size in port.iterfind("dim")] if port is not None else []

@@ -136,6 +136,8 @@ def test_what_is_damaged_is_fetched_again(file: str, how: str, models: Path) -> 
         path.write_bytes(whole[file].replace(b'"sha384": "', b'"sha384": "0'))
     else:
         path.write_bytes(whole[file][:-1] + bytes([whole[file][-1] ^ 1]))
+    if how != "byte":
+        assert [card.installed for card in catalog.not_installed()] == [False]
     store.fetch(NAME)
     assert {path.name: path.read_bytes() for path in (models / NAME).iterdir()} == whole
     assert_installed(models)
@@ -170,6 +172,22 @@ def test_progress_says_how_far_how_fast_and_how_long(entry: Published, server: B
     assert middle.seconds_left is not None
     assert 10_000 < middle.rate < 400_000  # 32 KB every 0.15 s at most
     assert middle.seconds_left == pytest.approx((total - middle.done) / middle.rate)
+
+
+def test_the_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Progress] = []
+    meter = store._Meter(seen.append, total=10_000)
+    done = 0
+    for second in range(20):
+        monkeypatch.setattr(time, "monotonic", lambda now=float(second): now)
+        done += 900 if second < 10 else 10
+        meter.report(done)
+    assert seen[5].rate == 900
+    assert seen[-1].rate == 10
+    assert seen[-1].seconds_left == (10_000 - done) / 10
+    monkeypatch.setattr(time, "monotonic", lambda: 20.0)
+    meter.report(100)  # the file is fetched from its start again
+    assert seen[-1].rate is None
 
 
 # ------------------------------------------------------------------------------------------------
@@ -463,16 +481,33 @@ def test_a_read_only_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert Reader.load(NAME).answer("Who?", PASSAGE).answers[0].text == "Mara Quill"
 
 
-def test_files_that_cannot_be_converted(
-    entry: Published, server: BadServer, models: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('type="Squeeze"', 'type="Squash"', "Squash"),
+        (r'<layer id="\d+" name="Result_(\d+)".*\n</layers>', "</layers>", "cannot be run here"),
+    ],
+)
+def test_files_that_cannot_be_converted_or_run(
+    before: str,
+    after: str,
+    message: str,
+    entry: Published,
+    server: BadServer,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     xml = server.root / NAME / "FP16-INT8" / XML
-    xml.write_text(xml.read_text().replace('type="Squeeze"', 'type="Squash"'), encoding="utf-8")
+    text, changes = re.subn(before, after, xml.read_text(encoding="utf-8"))
+    assert changes
+    # The last layer's edge goes with it.
+    text = re.sub(r"\n<edge.*\n</edges>", "\n</edges>", text) if after == "</layers>" else text
+    xml.write_text(text, encoding="utf-8")
     _, *others = entry.files["FP16-INT8"]
     files = (tiny_ir.remote(server.root / NAME, f"FP16-INT8/{XML}"), *others)
     strange = replace(entry, files={"FP16-INT8": files})
     monkeypatch.setattr(published, "PUBLISHED", (strange,))
-    with pytest.raises(QAError, match="Squash"):
+    with pytest.raises(QAError, match=message):
         store.fetch(NAME)
     assert_nothing(models)
 
@@ -557,6 +592,17 @@ def test_killed_while_it_converts_and_run_again(
     assert NAME not in [card.name for card in catalog.models()]
     store.fetch(NAME)
     assert len(server.asked(BIN)) == 1
+    assert_installed(models)
+
+
+@pytest.mark.usefixtures("entry")
+def test_what_a_killed_fetch_left_does_no_harm(models: Path) -> None:
+    staging = models / f".{NAME}.fetching"
+    for left_over in (staging / "model", staging / "replaced", models / NAME):
+        left_over.mkdir(parents=True)
+        (left_over / "junk").touch()
+    store.fetch(NAME)
+    assert not (models / NAME / "junk").exists()
     assert_installed(models)
 
 
