@@ -1,6 +1,7 @@
 """model.json: a model's card as data, written from what is measured and what is told.
 
-    python -m training.card MODEL REPORT.json --dataset "SQuAD v1.1 dev, open half" --precision int8 \
+    python -m training.card MODEL REPORT.json --precision int8 \
+        --dataset "SQuAD v1.1 dev, open half" \
         --command "python -m qa evaluate dev.json --model MODEL --json"
 
 adds the figures of an evaluation (what `python -m qa evaluate --json` prints) to a card; one of the
@@ -53,9 +54,11 @@ def parameters(model: onnx.ModelProto) -> int:
 
 
 def gops(model: onnx.ModelProto, tokens: int) -> float:
-    """10^9 operations for one sequence of so many tokens, a multiply-add being two: every dense layer
-    of the FP32 graph once a token, and in every layer (one Softmax each) two products of queries,
-    keys and values over all pairs of tokens."""
+    """10^9 operations for one sequence of so many tokens, a multiply-add being two.
+
+    Every dense layer of the FP32 graph once a token, and in every layer (one Softmax each) the two
+    products of attention over all pairs of tokens.
+    """
     dense = {node.input[1] for node in model.graph.node if node.op_type == "Gemm"}
     per_token = sum(_elements(tensor) for tensor in _trained(model) if tensor.name in dense)
     layers = sum(node.op_type == "Softmax" for node in model.graph.node)

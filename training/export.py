@@ -2,16 +2,16 @@
 
     python -m training.export CHECKPOINT OUT
 
-CHECKPOINT is a transformers folder; OUT receives model.onnx and tokenizer.json. The graph computes what
-`Encoder` computes, in the form that ONNX Runtime's CPU kernels run fastest:
+CHECKPOINT is a transformers folder; OUT receives model.onnx and tokenizer.json. The graph computes
+what `Encoder` computes, in the form that ONNX Runtime's CPU kernels run fastest:
 
 * tokens are rows of one matrix, so that every dense layer is a Gemm, whose bias, once quantized, is
   part of the integer product (behind a MatMul it stays an Add of its own);
 * LayerNormalization and Gelu are single nodes;
 * the factor 1/sqrt(head width) is part of the query's weights;
-* BERT's mask is no Add over all scores, the largest tensor of a layer: it rides as one more component of
-  each head, 1 in the queries and 0 or MASKED in the keys. MPNet has a bias for every pair of
-  positions, which is added, mask included.
+* BERT's mask is no Add over all scores, the largest tensor of a layer: it rides as one more
+  component of each head, 1 in the queries and 0 or MASKED in the keys. MPNet has a bias for every
+  pair of positions, which is added, mask included.
 
 Batch and sequence axes are dynamic. Nothing is quantized here, and no card is written.
 """
@@ -57,7 +57,9 @@ class RuntimeLayer(nn.Module):
         self.down = layer.down
         self.norm = layer.norm
 
-    def forward(self, x: Tensor, batch: int, bias: Tensor | None, carried: tuple[Tensor, ...]) -> Tensor:
+    def forward(
+        self, x: Tensor, batch: int, bias: Tensor | None, carried: tuple[Tensor, ...]
+    ) -> Tensor:
         """x [batch * sequence, width]; bias [batch, heads, sequence, sequence] or None; carried: a
         component for queries and one for keys, [batch, sequence, heads, 1] each, or nothing."""
         split = (batch, -1, self.heads, self.head_width)
@@ -121,7 +123,7 @@ def export(checkpoint: Path, out: Path) -> float:
     write_tokenizer(checkpoint / "tokenizer.json", out / "tokenizer.json")
     difference = parity(encoder, out / "model.onnx")
     if difference > TOLERANCE:
-        raise RuntimeError(f"The graph's logits differ from the trained model's by {difference:.1e}.")
+        raise RuntimeError(f"The graph's logits are {difference:.1e} off the trained model's.")
     return difference
 
 
@@ -188,7 +190,7 @@ def parity(encoder: Encoder, path: Path) -> float:
 
 
 def write_tokenizer(source: Path, path: Path) -> None:
-    """Copy tokenizer.json, compact, with truncation and padding switched off: windows are the app's."""
+    """Copy tokenizer.json, compact, without truncation and padding: windows are the app's."""
     tokenizer = json.loads(source.read_text(encoding="utf-8"))
     tokenizer["truncation"] = None
     tokenizer["padding"] = None

@@ -1,10 +1,10 @@
 """An exported FP32 model folder -> an INT8 one.
 
-    python -m training.quantize FP32 OUT --calibrate train-v1.1.json --about training/cards/NAME.json
+    python -m training.quantize FP32 OUT --calibrate train-v1.1.json --about CARD.json
 
 Dense layers become products of uint8 activations and int8 weights, embeddings int8 rows; the head,
-layer norms, Gelu, softmax and the products of attention stay FP32. Scales of activations are fixed by
-calibration, so that an answer never depends on what else is in the batch.
+layer norms, Gelu, softmax and the products of attention stay FP32. Scales of activations are fixed
+by calibration, so that an answer never depends on what else is in the batch.
 
 Two things make this as good as it is:
 
@@ -23,9 +23,7 @@ Two things make this as good as it is:
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -36,12 +34,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from qa import squad
 from qa.catalog import Frame
-from qa.windows import Window, Windower
+from qa.windows import Windower
 from training import card
-
-Floats = NDArray[np.float32]
+from training.calibration import (
+    Activation,
+    Floats,
+    calibrate,
+    divergence,
+    session_options,
+    windows,
+)
 
 EMBEDDINGS = ("words.weight", "positions.weight", "types.weight")
 # Two numbers per token, and all the answer: not worth rounding.
@@ -50,8 +53,6 @@ HEAD = "span.weight"
 PAIR_LIMIT = 128
 CALIBRATION_WINDOWS = 256
 COMPARED_WINDOWS = 600
-# Rows of each activation kept of each calibration window, for percentiles.
-KEPT_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -80,77 +81,6 @@ RECIPES = {
 }
 
 
-@dataclass(frozen=True)
-class Activation:
-    """What calibration saw of a tensor [rows, width]: the extremes of each component, and some rows."""
-
-    low: Floats
-    high: Floats
-    rows: Floats
-
-    def factors(self, limit: float) -> Floats | None:
-        """What to divide components by so that none exceeds `limit` times the median one."""
-        size = np.maximum(-self.low, self.high)
-        factors = np.maximum(1, size / (limit * np.median(size))).astype(np.float32)
-        return factors if factors.max() > 1 else None
-
-    def grid(self, factors: Floats, percentile: float) -> tuple[np.float32, np.uint8]:
-        """Scale and zero point of uint8 values that cover the divided activation."""
-        if percentile < 100:
-            divided = self.rows / factors
-            low, high = np.percentile(divided, (100 - percentile, percentile))
-        else:
-            low, high = (self.low / factors).min(), (self.high / factors).max()
-        low, high = min(low, 0.0), max(high, 0.0)
-        scale = np.float32((high - low) / 255)
-        return scale, np.uint8(round(-low / scale))
-
-
-# --------------------------------------------------------------------------------------------------
-# What the model is shown
-
-
-def windows(files: list[Path], windower: Windower, count: int) -> Iterator[Window]:
-    """The first window of `count` questions drawn from SQuAD-layout files, always the same ones."""
-    examples = [example for file in files for example in squad.read(file)]
-    order = np.random.default_rng(0).permutation(len(examples))
-    for index in order[:count]:
-        question, _ = windower.question(examples[index].question)
-        passage = windower.passage(examples[index].passage)
-        yield from islice(windower.windows(question, passage, windower.capacity(question)), 1)
-
-
-def feeds(window: Window, model: onnx.ModelProto) -> dict[str, NDArray[np.int64]]:
-    """A batch of one window, by input name."""
-    roles = {
-        "input_ids": window.input_ids,
-        "attention_mask": np.ones_like(window.input_ids),
-        "token_type_ids": window.token_type_ids,
-    }
-    return {value.name: roles[value.name][None] for value in model.graph.input}
-
-
-def calibrate(model: onnx.ModelProto, shown: Iterator[Window]) -> dict[str, Activation]:
-    """Run the FP32 model and watch what enters its dense layers."""
-    names = list(dict.fromkeys(node.input[0] for node in dense_layers(model)))
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    watched.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-    )
-    session = ort.InferenceSession(watched.SerializeToString(), _options())
-    draw = np.random.default_rng(0)
-    seen: dict[str, list[tuple[Floats, Floats, Floats]]] = {name: [] for name in names}
-    for window in shown:
-        for name, value in zip(names, session.run(names, feeds(window, model)), strict=True):
-            kept = value[draw.choice(len(value), KEPT_ROWS)]
-            seen[name].append((value.min(0), value.max(0), kept))
-    return {
-        name: Activation(np.min(lows, 0), np.max(highs, 0), np.concatenate(rows))
-        for name, (lows, highs, rows) in ((n, zip(*parts, strict=True)) for n, parts in seen.items())
-    }
-
-
 # --------------------------------------------------------------------------------------------------
 # Rounding
 
@@ -167,10 +97,7 @@ def dense_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 def round_weights(weights: Floats, recipe: Recipe) -> tuple[NDArray[np.int8], Floats]:
     """[out, in] -> int8 of the same shape and the scale of each output."""
     size = np.abs(weights).max(1)
-    if recipe.weights == "half":
-        scales = size / 63
-    else:
-        scales = size / 127
+    scales = size / (63 if recipe.weights == "half" else 127)
     if recipe.weights == "pairs":
         pairs = weights.reshape(len(weights), -1, 2)
         sums = np.maximum(np.maximum(pairs, 0).sum(2), np.maximum(-pairs, 0).sum(2)).max(1)
@@ -245,7 +172,7 @@ def quantize(
 def _round_activation(
     graph: Rewriter, source: str, seen: Activation, recipe: Recipe
 ) -> tuple[str, Floats, np.float32]:
-    """Emit the rounding of what enters dense layers, once for all of them; return its name, what its
+    """Emit the rounding of a tensor, once for all dense layers it enters; return its name, what its
     components were divided by, and its scale."""
     factors = None if recipe.outliers is None else seen.factors(recipe.outliers)
     rounded = source
@@ -261,7 +188,12 @@ def _round_activation(
 
 
 def _rewrite_dense(
-    graph: Rewriter, node: onnx.NodeProto, source: str, factors: Floats, scale: np.float32, recipe: Recipe
+    graph: Rewriter,
+    node: onnx.NodeProto,
+    source: str,
+    factors: Floats,
+    scale: np.float32,
+    recipe: Recipe,
 ) -> None:
     """A Gemm between DequantizeLinear nodes: what ONNX Runtime turns into one QGemm, bias included.
     Each Gemm has nodes of its own, as shared ones are not fused."""
@@ -294,8 +226,8 @@ def _rewrite_dense(
 
 
 def _rewrite_embedding(graph: Rewriter, node: onnx.NodeProto) -> None:
-    """Rows are looked up as int8 and only then scaled: a DequantizeLinear of the table would be folded
-    back into a float table at load."""
+    """Rows are looked up as int8 and only then scaled: a DequantizeLinear of the table would be
+    folded back into a float table at load."""
     table, index = node.input
     rounded, scales = round_rows(graph.take(table))
     output = node.output[0]
@@ -311,12 +243,12 @@ def _rewrite_embedding(graph: Rewriter, node: onnx.NodeProto) -> None:
 
 
 def check_kernels(path: Path) -> None:
-    """Raise RuntimeError unless ONNX Runtime runs every quantized layer as one product of uint8 and int8.
+    """Raise RuntimeError unless every quantized layer runs as one product of uint8 and int8.
 
     Products of uint8 by uint8 are five to ten times slower on x86, and float ones are what a layer
     falls back to where the pattern is not recognized.
     """
-    options = _options()
+    options = session_options()
     optimized = path.with_suffix(".optimized.onnx")
     options.optimized_model_filepath = str(optimized)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -332,34 +264,6 @@ def check_kernels(path: Path) -> None:
         raise RuntimeError(f"{len(floating)} dense layers run in FP32 and {len(products)} in INT8.")
     if any(types[node.input[3]] != TensorProto.INT8 for node in products):
         raise RuntimeError("Some products would run as uint8 by uint8.")
-
-
-def divergence(reference: Path, path: Path, shown: Iterator[Window]) -> tuple[float, float]:
-    """How far a model's logits are from the reference's: the mean Kullback-Leibler divergence of
-    start and end distributions over the passage, in nats a window, and its standard error. A finer
-    measure than F1, to choose by."""
-    model = onnx.load(reference, load_external_data=False)
-    sessions = [ort.InferenceSession(p, _options()) for p in (reference, path)]
-    distances = []
-    for window in shown:
-        inside = slice(window.offset, window.offset + window.count)
-        wanted, got = (
-            [_log_softmax(logits[0, inside]) for logits in session.run(None, feeds(window, model))]
-            for session in sessions
-        )
-        distances.append(sum(np.exp(w) @ (w - g) for w, g in zip(wanted, got, strict=True)))
-    return float(np.mean(distances)), float(np.std(distances) / len(distances) ** 0.5)
-
-
-def _log_softmax(logits: Floats) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())
-
-
-def _options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return options
 
 
 # --------------------------------------------------------------------------------------------------
@@ -382,7 +286,8 @@ def build(fp32: Path, out: Path, recipe: Recipe, files: list[Path], windower: Wi
         )
         return
     model = onnx.load(fp32 / "model.onnx")
-    activations = calibrate(model, windows(files, windower, CALIBRATION_WINDOWS))
+    names = list(dict.fromkeys(node.input[0] for node in dense_layers(model)))
+    activations = calibrate(model, names, windows(files, windower, CALIBRATION_WINDOWS))
     onnx.save(quantize(model, activations, recipe), out / "model.onnx")
     check_kernels(out / "model.onnx")
 
@@ -394,7 +299,9 @@ def main() -> None:
     parser.add_argument("fp32", type=Path, help="what training.export wrote")
     parser.add_argument("out", type=Path)
     parser.add_argument("--calibrate", type=Path, nargs="+", required=True, metavar="SQUAD.json")
-    parser.add_argument("--about", type=Path, required=True, help="what the card says (training/cards)")
+    parser.add_argument(
+        "--about", type=Path, required=True, help="what the card says (training/cards)"
+    )
     parser.add_argument("--recipe", choices=RECIPES, default="static")
     parser.add_argument("--compare", type=Path, nargs="+", default=[], metavar="SQUAD.json")
     options = parser.parse_args()
