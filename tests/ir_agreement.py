@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-import openvino  # type: ignore[import-untyped]
+import openvino
 from onnx import TensorProto, helper
 from openvino import opset8
 
@@ -122,7 +122,7 @@ def _cut_openvino(
 def _run_cut_onnx(
     converted: Path, names: list[str], starts: list[Array], feed: dict[str, Array]
 ) -> list[Array | None]:
-    """The same cut of the converted model, whose quantized tensors bear the FakeQuantize's names."""
+    """The same cut of the converted model, whose codes bear the names of the FakeQuantize nodes."""
     model = onnx.load(converted)
     made = {name for node in model.graph.node for name in node.output}
     kept = {name: codes for name, codes in zip(names, starts, strict=True) if name in made}

@@ -394,7 +394,7 @@ class _Bert:
 
     def embedding(self, name: str, rows: int, ids: Out) -> Out:
         form, w = self.form, self.w
-        if form.embeddings == "i8":
+        if form.embeddings == "i8" or self.given:
             table = self.weight(f"{name}.weight", rows, form.width, deviation=0.5)
         else:
             table = w.constant(
