@@ -18,6 +18,14 @@ from typing import Any, NoReturn
 from qa import catalog
 from qa.errors import InputError, QAError
 
+_VARIABLES = """\
+environment variables:
+  QA_PREINSTALL  models to fetch before serving, where they are not installed: names, separated
+                 by commas; --model may be one of them
+  QA_MIRROR      folder or address to fetch models from instead of their publisher's
+  QA_MODELS_DIR  folder to keep models in, looked into first
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped. Returns the exit code: 0 stopped, 1 could not be done, 2 bad usage."""
@@ -46,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python app.py",
         description="Ask a text a question in the browser and see the exact words that answer it.",
+        epilog=_VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--host",
@@ -70,7 +80,18 @@ def _parser() -> argparse.ArgumentParser:
         default=catalog.DEFAULT,
         help="the model that answers first: name, alias or folder (%(default)s)",
     )
+    parser.add_argument(
+        "--no-fetch",
+        action="store_true",
+        help="let visitors neither fetch nor remove models (always so with --share and on a "
+        "Hugging Face Space)",
+    )
     return parser
+
+
+def _may_fetch(options: argparse.Namespace) -> bool:
+    """Say whether visitors may fetch and remove models: never where anybody can visit."""
+    return not (options.no_fetch or options.share or os.environ.get("SPACE_ID"))
 
 
 def _port(text: str) -> int:
@@ -104,13 +125,14 @@ def _serve(options: argparse.Namespace) -> None:
     # Imported only here: mistakes are told at once, and a bad model before Gradio takes its time.
     from ui.readers import Readers
 
+    _preinstall()
     readers = Readers(options.model)
     with _without_stub_files():
         import gradio  # noqa: F401
 
     from ui import page, theme
 
-    blocks = page.build(readers)
+    blocks = page.build(readers, may_fetch=_may_fetch(options))
     _, local_url, share_url = blocks.launch(
         server_name=options.host,
         server_port=options.port,
@@ -129,6 +151,26 @@ def _serve(options: argparse.Namespace) -> None:
     sys.stdout.write(f"Verbatim is at {share_url or local_url} (Ctrl+C stops it)\n")
     sys.stdout.flush()
     blocks.block_thread()
+
+
+def _preinstall() -> None:
+    """Fetch what QA_PREINSTALL names. What cannot be had is said, and the rest is served."""
+    if not os.environ.get("QA_PREINSTALL"):
+        return
+    from qa import store
+
+    said = False
+
+    def report(progress: store.Progress) -> None:
+        """Say, once, why it takes its time."""
+        nonlocal said
+        if not said:
+            sys.stderr.write("Fetching the models that QA_PREINSTALL names\n")
+            sys.stderr.flush()
+        said = True
+
+    for error in store.preinstall(report):
+        _complain(error, 1)
 
 
 @contextmanager

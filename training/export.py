@@ -19,6 +19,7 @@ Batch and sequence axes are dynamic. Nothing is quantized here, and no card is w
 import argparse
 import json
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -131,16 +132,19 @@ def write_graph(encoder: Encoder, path: Path) -> None:
     """Write the graph; its inputs are those the family has."""
     inputs = example(encoder, batch=2, sequence=16, seed=0)
     axes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    program = torch.onnx.export(
-        RuntimeEncoder(encoder).eval(),
-        kwargs=inputs,
-        dynamic_shapes=dict.fromkeys(inputs, axes),
-        input_names=list(inputs),
-        output_names=list(OUTPUTS),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # The exporter warns of its own library.
+        warnings.filterwarnings("ignore", "`isinstance\\(treespec", FutureWarning)
+        program = torch.onnx.export(
+            RuntimeEncoder(encoder).eval(),
+            kwargs=inputs,
+            dynamic_shapes=dict.fromkeys(inputs, axes),
+            input_names=list(inputs),
+            output_names=list(OUTPUTS),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     with tempfile.TemporaryDirectory() as folder:
         program.save(Path(folder) / "model.onnx", external_data=False)

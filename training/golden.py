@@ -38,7 +38,7 @@ def log_book(place: int) -> str:
     return " ".join(days)
 
 
-# (passage, question). The log books put the answer before an overlap of windows, into it, behind it.
+# (passage, question). The log books put the answer before an overlap of windows, into it, behind.
 OWN = (
     (log_book(13), "Who gave the brass bell?"),
     (log_book(15), "Who gave the brass bell?"),
@@ -54,8 +54,8 @@ OWN = (
     ),
     (
         (
-            "The cafe\u0301 on Rue Be\u0301ranger closed in May; its owner, Aime\u0301e Lefe\u0300vre, "
-            "moved to Namur."
+            "The cafe\u0301 on Rue Be\u0301ranger closed in May; "
+            "its owner, Aime\u0301e Lefe\u0300vre, moved to Namur."
         ),
         "Who owned the cafe?",
     ),
@@ -163,9 +163,9 @@ def _spans(
     end: NDArray[np.float32],
     window: int,
 ) -> list[Span]:
-    """Every span of whole words of a window. Its first and last word count as whole: whether they are
-    cut, the window does not say."""
-    tokens = np.flatnonzero(inside)
+    """Every span of whole words of a window. Its first and last word count as whole, since the
+    window does not say whether they are."""
+    tokens = [int(token) for token in np.flatnonzero(inside)]
     begins = {t for t in tokens if t == tokens[0] or words[t - 1] != words[t]}
     closes = {t for t in tokens if t == tokens[-1] or words[t + 1] != words[t]}
     return [
@@ -173,13 +173,13 @@ def _spans(
             offsets[first][0],
             offsets[last][1],
             window,
-            int(first),
-            int(last),
+            first,
+            last,
             float(start[first]),
             float(end[last]),
         )
         for first in sorted(begins)
-        for last in range(first, min(first + LONGEST_ANSWER, int(tokens[-1]) + 1))
+        for last in range(first, min(first + LONGEST_ANSWER, tokens[-1] + 1))
         if last in closes
     ]
 

@@ -37,7 +37,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from qa.catalog import Frame
 from qa.windows import Windower
 from training import card
-from training.calibration import (
+from training.activations import (
     Activation,
     Floats,
     calibrate,

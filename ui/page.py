@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from qa import InputError, QAError
-from ui import answers, endpoint, examples
+from ui import answers, endpoint, examples, masthead, models_page
 from ui.readers import Readers
 
 HERE = Path(__file__).resolve().parent
@@ -23,14 +23,14 @@ _READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading"}
 # The page's own events are no interface for other programs.
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 
-_MASTHEAD = (
-    '<header class="vb-masthead"><h1><span>Verbatim</span></h1>'
-    "<p>Ask a text. See the exact words that answer it.</p></header>"
+_MASTHEAD = masthead.draw(
+    "Ask a text. See the exact words that answer it.", models_page.PATH, "Models"
 )
 
 
-def build(readers: Readers) -> endpoint.Blocks:
-    """Build the page, the first example on it already answered."""
+def build(readers: Readers, *, may_fetch: bool = False) -> endpoint.Blocks:
+    """Build the page, the first example on it already answered, and the models page behind it, on
+    which visitors `may_fetch` models or not."""
     offered = examples.read()
     first = offered[0]
     model_name = readers.default.card.name
@@ -61,6 +61,11 @@ def build(readers: Readers) -> endpoint.Blocks:
 
     def ask_offered(sample: list[str], passage: str, model: str, top_k: int) -> list[str]:
         return [sample[0], *ask(sample[0], passage, model, top_k)]
+
+    def offer_models() -> dict[str, Any]:
+        """Return the models to choose from: since the app was started there may be others."""
+        choices: dict[str, Any] = gr.update(choices=_choices(readers))
+        return choices
 
     arrival = ask(first.questions[0], first.passage, model_name, ANSWERS)
 
@@ -105,7 +110,7 @@ def build(readers: Readers) -> endpoint.Blocks:
                 question_wrong = gr.HTML("", elem_classes="vb-wrong", apply_default_css=False)
                 with gr.Row(elem_id="vb-settings"):
                     model = gr.Dropdown(
-                        [(card.title or card.name, card.name) for card in readers.cards()],
+                        _choices(readers),
                         value=model_name,
                         label="Model",
                         filterable=False,
@@ -169,8 +174,17 @@ def build(readers: Readers) -> endpoint.Blocks:
             **_READING,
             **_PRIVATE,
         )
+        page.load(
+            offer_models, None, model, api_visibility="private", show_progress="hidden", queue=False
+        )
         gr.events.api(endpoint.answer_with(readers), api_name="answer", **_READING)
+    models_page.build(page, readers, may_fetch=may_fetch)
     return page
+
+
+def _choices(readers: Readers) -> list[tuple[str, str]]:
+    """Return the installed models as titles and names."""
+    return [(card.title or card.name, card.name) for card in readers.cards()]
 
 
 def _offer(example: examples.Example) -> dict[str, Any]:

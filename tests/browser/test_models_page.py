@@ -12,16 +12,19 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+import app
 from qa import catalog, published
 from tests import tiny_ir
 from tests.bad_server import BadServer, Fault, serving
 from tests.browser.conftest import ROOT, free_port, started, wait_for
+from tests.browser.test_page import WIDEST, read_contrast
 from tests.tiny_ir import ALIAS, NAME
 
 pytestmark = pytest.mark.browser
 
 BIN = f"{NAME}.bin"
-SLOWLY = Fault(pause=0.5)  # after each 32 KB: three seconds in all
+SLOWLY = Fault(pause=1)  # after each 32 KB: seven seconds in all
+INSTALLED = "Installed. The ask page offers it."
 
 # Python runs a module of this name before anything else: here, to publish one more model.
 SITE_CUSTOMIZE = """
@@ -114,3 +117,215 @@ def expect_buttons(page: Page, *names: str) -> None:
 
 def table_row(page: Page, name: str) -> Locator:
     return page.get_by_role("row").filter(has_text=name)
+
+
+def config(url: str) -> dict[str, Any]:
+    """Return what the app tells browsers about the components and events of all its pages."""
+    with urllib.request.urlopen(f"{url}config") as response:
+        found: dict[str, Any] = json.load(response)
+    return found
+
+
+def events(app: dict[str, Any]) -> set[str]:
+    """Return the names of the events on the models page."""
+    on_page = set(app["page"]["models"]["dependencies"])
+    return {
+        target[1]
+        for event in app["dependencies"]
+        if event["id"] in on_page
+        for target in event["targets"]
+    }
+
+
+def buttons(app: dict[str, Any]) -> int:
+    on_page = set(app["page"]["models"]["components"])
+    return sum(c["type"] == "button" for c in app["components"] if c["id"] in on_page)
+
+
+def test_all_models_are_listed(visit: Visit) -> None:
+    page = visit()
+    expect(page).to_have_title("Models · Verbatim")
+    rows = page.get_by_role("table").get_by_role("row")
+    expect(rows).to_have_count(1 + 1 + 1 + len(published.PUBLISHED))
+    bundled = catalog.find(catalog.DEFAULT)
+    expect(table_row(page, bundled.name)).to_contain_text("Installed")
+    large = table_row(page, "bert-large-uncased-whole-word-masking-squad-int8-0001")
+    for shown in (
+        "bert-large-uncased-whole-word-masking-squad-int8-onnx-0001",
+        "BERT-large uncased, whole word masking",
+        "369 MB",
+        "334 million",
+        "246.93",
+        "86.36",
+        "92.6",
+        "the publisher's figures",
+        "Apache-2.0",
+        "Not installed",
+    ):
+        expect(large).to_contain_text(shown)
+
+
+def test_a_model_is_fetched_and_then_offered_and_removed(visit: Visit, host: Host) -> None:
+    page = visit()
+    row, status = row_of(page), row_of(page).get_by_role("status")
+    expect_buttons(page, "Fetch 0.2 MB")
+    expect(table_row(page, NAME)).to_contain_text("Not installed")
+    assert host.publisher.requests == []  # never by itself
+    host.publisher.fails(BIN, SLOWLY)
+
+    press(page, "Fetch 0.2 MB")
+    expect(row).to_contain_text(re.compile(r"0\.[12] of 0\.2 MB, 0\.\d MB/s, 0:\d\d left"))
+    bar = row.get_by_role("progressbar", name="Fetching Tiny")
+    expect(bar).to_have_attribute("value", re.compile(r"\d{5}"))
+    expect(status).to_have_text("Fetching Tiny")
+    expect_buttons(page, "Stop")
+    # Whoever comes meanwhile, or comes back, sees the same.
+    other = visit()
+    expect(row_of(other)).to_contain_text(re.compile(r"MB/s, 0:\d\d left"))
+
+    for each in (page, other):
+        expect(row_of(each).get_by_role("status")).to_have_text(
+            "Installed. The ask page offers it."
+        )
+        expect_buttons(each, "Remove")
+        expect(table_row(each, NAME)).not_to_contain_text("Not installed")
+    assert catalog.read_card(host.models / NAME).aliases == (ALIAS,)
+
+    page.get_by_role("link", name="Ask a text").click()
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name="Tiny", exact=True).click()
+    page.get_by_label("Passage", exact=True).fill("The lamp was lit in 1874 by Mara Quill.")
+    page.get_by_label("Question", exact=True).fill("Who lit the lamp?")
+    page.get_by_label("Question", exact=True).press("Enter")
+    expect(page.locator('mark[data-rank="1"]')).to_have_text("Mara Quill")
+
+    page.get_by_role("link", name="Models").click()
+    press(page, "Remove")
+    expect(status).to_contain_text("Remove it? 0.2 MB would have to be fetched")
+    expect_buttons(page, "Remove it", "Keep it")
+    press(page, "Keep it")
+    expect_buttons(page, "Remove")
+    assert (host.models / NAME).exists()
+    press(page, "Remove")
+    press(page, "Remove it")
+    expect(status).to_have_text("It is removed.")
+    expect_buttons(page, "Fetch 0.2 MB")
+    expect(table_row(page, NAME)).to_contain_text("Not installed")
+    assert not (host.models / NAME).exists()
+
+
+def test_a_fetch_can_be_stopped_with_the_keyboard_alone(visit: Visit, host: Host) -> None:
+    page = visit()
+    host.publisher.fails(BIN, SLOWLY)
+    for _ in range(4):  # from the link in the masthead at most
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == "Fetch 0.2 MB":
+            break
+    page.keyboard.press("Enter")
+    stop = row_of(page).get_by_role("button", name="Stop")
+    expect(stop).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(row_of(page)).to_contain_text("Stopped. What has arrived is kept")
+    expect(row_of(page).get_by_role("button", name="Fetch 0.2 MB")).to_be_focused()
+    assert not (host.models / NAME).exists()
+
+
+def test_what_goes_wrong_is_said_beside_the_button(visit: Visit, host: Host) -> None:
+    page = visit()
+    host.publisher.fails(BIN, Fault(status=404))
+    press(page, "Fetch 0.2 MB")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text(f"There is no {host.publisher.url}/{NAME}")
+    expect_buttons(page, "Fetch 0.2 MB")
+    sentence = alert.bounding_box()
+    button = row_of(page).get_by_role("button").bounding_box()
+    assert sentence is not None
+    assert button is not None
+    assert abs(sentence["y"] + sentence["height"] / 2 - button["y"] - button["height"] / 2) < 40
+    assert not (host.models / NAME).exists()
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_it_fits_a_phone(visit: Visit, width: int) -> None:
+    page = visit(viewport={"width": width, "height": 844}, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for selector in ("#vb-models", "#vb-store"):
+        assert page.locator(selector).evaluate(WIDEST) <= width
+    fetch = row_of(page).get_by_role("button").bounding_box()
+    assert fetch is not None
+    assert fetch["height"] >= 44
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_both_themes(visit: Visit, scheme: str) -> None:
+    page = visit(color_scheme=scheme)
+    for selector in (
+        ".vb-masthead a",
+        ".vb-models th code",
+        ".vb-models small",
+        ".vb-models td",
+        ".vb-models caption",
+        "#vb-store p",
+        "#vb-store button",
+    ):
+        assert read_contrast(page.locator(selector).first)[0] >= 4.5, selector
+
+
+def test_where_visitors_may_not_fetch_nothing_of_it_is_there(host: Host, browser: Browser) -> None:
+    allowed = config(host.url)
+    assert "click" in events(allowed)
+    assert buttons(allowed) > 0
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    with started(["--port", str(port), "--no-fetch"], **host.environment) as process:
+        wait_for(url, process)
+        forbidden = config(url)
+        assert events(forbidden) == {"load"}
+        assert buttons(forbidden) == 0
+        page = browser.new_page()
+        page.goto(f"{url}models")
+        expect(table_row(page, NAME)).to_contain_text("Not installed")
+        expect(page.get_by_text("The owner of this host installs models")).to_be_visible()
+        expect(page.get_by_role("button")).to_have_count(0)
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "allowed"),
+    [
+        ([], {}, True),
+        (["--no-fetch"], {}, False),
+        (["--share"], {}, False),
+        ([], {"SPACE_ID": "ada/verbatim"}, False),
+    ],
+)
+def test_where_anybody_can_visit_nobody_may_fetch(
+    arguments: list[str],
+    environment: dict[str, str],
+    allowed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert app._may_fetch(app._parser().parse_args(arguments)) is allowed
+
+
+def test_the_owner_names_models_to_install_at_the_start(host: Host, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    host.publisher.fails(BIN, Fault())
+    environment = {
+        **host.environment,
+        "QA_MODELS_DIR": str(tmp_path),
+        "QA_PREINSTALL": f"no-such-model, {ALIAS}",
+    }
+    with started(["--port", str(port), "--model", NAME], **environment) as process:
+        wait_for(url, process)
+        process.terminate()
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    assert lines[0] == "Fetching the models that QA_PREINSTALL names"
+    assert lines[1].startswith("There is no model 'no-such-model' to fetch")
+    assert lines[2].startswith("Verbatim is at")
+    assert catalog.read_card(tmp_path / NAME).aliases == (ALIAS,)

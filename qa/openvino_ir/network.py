@@ -3,7 +3,7 @@
 Floats are computed as float32 whatever type an IR stores them in, so every conversion between float
 types is read through; whole numbers are int64 where they were uint64. Folding is bounded, so that
 no .xml can ask for more memory than a model needs. What to rewrite is the business of
-ir_patterns.py and ir_attention.py.
+patterns.py and attention.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from qa.ir_graph import DTYPES, Array, Graph, IRError, Layer, Value
+from qa.openvino_ir.graph import DTYPES, Array, Graph, IRError, Layer, Value
 
 FLOATS = frozenset({"f16", "f32", "f64"})
 

@@ -8,7 +8,7 @@ which of the two a frozen number stands for. Knows nothing of layers or of ONNX.
 from dataclasses import dataclass
 from math import prod
 
-from qa.ir_graph import IRError
+from qa.openvino_ir.graph import IRError
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ int8 they are; the size an IR is frozen at becomes an open batch and sequence; n
 outputs stay. What is not known stops the conversion with one sentence, and nothing half-written
 stays behind.
 
-    ir_graph       read the two files, trusting nothing
-    ir_network     who reads whom, what is constant
-    ir_patterns    weights, norms, Gelus, linear layers ...
-    ir_attention   ... and attention, each as one operation
-    ir_shapes      the open sizes, for ...
-    ir_inference   ... the shape of every value
-    onnx_emitter   operations -> ONNX nodes
-    onnx_file      nodes -> files
+    graph       read the two files, trusting nothing
+    network     who reads whom, what is constant
+    patterns    weights, norms, Gelus, linear layers ...
+    attention   ... and attention, each as one operation
+    shapes      the open sizes, for ...
+    inference   ... the shape of every value
+    emitter     operations -> ONNX nodes
+    file        nodes -> files
 """
 
 import shutil
@@ -25,10 +25,10 @@ from pathlib import Path
 from tokenizers import BertWordPieceTokenizer
 
 from qa.errors import QAError
-from qa.ir_graph import Graph, IRError, read
-from qa.ir_patterns import recognise
-from qa.onnx_emitter import Emitter
-from qa.onnx_file import OnnxFile
+from qa.openvino_ir.emitter import Emitter
+from qa.openvino_ir.file import OnnxFile
+from qa.openvino_ir.graph import Graph, IRError, read
+from qa.openvino_ir.patterns import recognise
 
 # Above this the weights go into a file beside model.onnx: protobuf ends at 2 GB, and is held in
 # memory whole.

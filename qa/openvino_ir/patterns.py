@@ -4,7 +4,7 @@
     LayerNorm   MVN or its decomposed form, times, plus      gamma, beta, epsilon
     Gelu        itself or its form with Erf
     Linear      product with a Weight, plus                  codes, zero, scale, bias
-    and the attention of ir_attention.py
+    and the attention of attention.py
 
 A group takes the place (and id) of its last layer, so whatever read that layer now reads the group;
 what is left without a reader goes. What is not recognised stays as it was. Nothing here knows ONNX.
@@ -16,9 +16,9 @@ from math import sqrt
 
 import numpy as np
 
-from qa import ir_attention
-from qa.ir_graph import Array, Graph, IRError, Layer, Value
-from qa.ir_network import Network
+from qa.openvino_ir import attention
+from qa.openvino_ir.graph import Array, Graph, IRError, Layer, Value
+from qa.openvino_ir.network import Network
 
 # How far, in steps, the zero of a range may lie from a whole code to be taken for it: about the
 # error of
@@ -31,7 +31,7 @@ ROOT_HALF = sqrt(0.5)
 def recognise(graph: Graph) -> Network:
     """The graph in the terms above."""
     network = Network(graph)
-    for rule in (_weight, _layer_norm, _gelu, _linear, *ir_attention.RULES):
+    for rule in (_weight, _layer_norm, _gelu, _linear, *attention.RULES):
         network.apply(rule)
     return network
 

@@ -10,11 +10,11 @@ from math import isfinite
 import numpy as np
 from onnx import TensorProto
 
-from qa.ir_graph import Array, IRError, Layer, Value
-from qa.ir_inference import Shapes
-from qa.ir_network import Network
-from qa.ir_shapes import BATCH, ONE, SEQUENCE, Dim, Shape
-from qa.onnx_file import OnnxFile
+from qa.openvino_ir.file import OnnxFile
+from qa.openvino_ir.graph import Array, IRError, Layer, Value
+from qa.openvino_ir.inference import Shapes
+from qa.openvino_ir.network import Network
+from qa.openvino_ir.shapes import BATCH, ONE, SEQUENCE, Dim, Shape
 
 
 @dataclass(frozen=True)

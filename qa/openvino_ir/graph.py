@@ -4,7 +4,7 @@ constants.
 Both files are data from outside. The .xml may not declare a document type (so no entity can
 expand), may not be larger than any network this is for, and every number, shape, offset and edge is
 checked before it is used; constants are views into the mapped .bin, so nothing is allocated for
-what a file merely claims. What the layers mean is not known here: see ir_patterns.py.
+what a file merely claims. What the layers mean is not known here: see patterns.py.
 """
 
 import re

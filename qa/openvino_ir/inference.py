@@ -8,9 +8,9 @@ sequence], and what the IR states is held against them. The chains of layers tha
 from collections.abc import Callable, Sequence
 from math import prod
 
-from qa.ir_graph import IRError, Layer, Value
-from qa.ir_network import Network
-from qa.ir_shapes import (
+from qa.openvino_ir.graph import IRError, Layer, Value
+from qa.openvino_ir.network import Network
+from qa.openvino_ir.shapes import (
     BATCH,
     ONE,
     SEQUENCE,

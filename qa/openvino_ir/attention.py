@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qa.ir_graph import Layer, Value
-from qa.ir_network import Network
+from qa.openvino_ir.graph import Layer, Value
+from qa.openvino_ir.network import Network
 
 
 def _softmax(network: Network, layer: Layer) -> Iterator[Layer]:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from qa.ir_graph import Array
+from qa.openvino_ir.graph import Array
 
 OPSET = 20  # the first with Gelu
 IR_VERSION = 9

@@ -1,7 +1,7 @@
-"""What a model is shown to choose its INT8 scales, what it says of them, and how far the result is
-from FP32.
+"""What goes on inside a model when it reads: the activations that INT8 scales are chosen from, and
+how far the rounded model's logits are from FP32.
 
-Windows come from SQuAD-layout files and go through the app's own tokenizer. Nothing is rounded here.
+Windows come from SQuAD-layout files, through the app's own tokenizer. Nothing is rounded here.
 """
 
 from collections.abc import Iterator
@@ -106,7 +106,7 @@ def divergence(reference: Path, path: Path, shown: Iterator[Window]) -> tuple[fl
             [_log_softmax(logits[0, inside]) for logits in session.run(None, feeds(window, model))]
             for session in sessions
         )
-        distances.append(sum(np.exp(w) @ (w - g) for w, g in zip(wanted, got, strict=True)))
+        distances.append(sum(float(np.exp(w) @ (w - g)) for w, g in zip(wanted, got, strict=True)))
     return float(np.mean(distances)), float(np.std(distances) / len(distances) ** 0.5)
 
 

@@ -25,13 +25,13 @@ from dataclasses import replace
 import numpy as np
 from onnx import TensorProto
 
-from qa.ir_graph import IRError, Layer
-from qa.ir_inference import Shapes
-from qa.ir_network import FLOATS, Network
-from qa.ir_patterns import EXACT
-from qa.ir_shapes import BATCH, SEQUENCE
-from qa.onnx_file import MICROSOFT, OnnxFile
-from qa.onnx_values import Codes, Tensor, Values, scalar_if_one
+from qa.openvino_ir.file import MICROSOFT, OnnxFile
+from qa.openvino_ir.graph import IRError, Layer
+from qa.openvino_ir.inference import Shapes
+from qa.openvino_ir.network import FLOATS, Network
+from qa.openvino_ir.patterns import EXACT
+from qa.openvino_ir.shapes import BATCH, SEQUENCE
+from qa.openvino_ir.values import Codes, Tensor, Values, scalar_if_one
 
 _PAIRS = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Power": "Pow"}
 

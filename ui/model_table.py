@@ -1,0 +1,115 @@
+"""How models are drawn, as escaped HTML: the table of all of them, and how far a fetch is.
+
+Pure functions from cards and progress to a string. No styling, no Gradio and no fetching is known
+here.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from qa import ModelCard
+from qa.store import Progress
+
+_COLUMNS = ("Model", "Size", "Parameters", "GOps", "EM", "F1", "Licence", "State")
+_UNKNOWN = '<span class="vb-unknown">unknown</span>'
+
+
+def draw_table(cards: Iterable[ModelCard], default: str) -> str:
+    """Draw all models, one a row. `default` is the name of the one that answers first."""
+    heads = "".join(f'<th scope="col" role="columnheader">{column}</th>' for column in _COLUMNS)
+    rows = "".join(_row(card, default) for card in cards)
+    # Drawn as blocks on a phone, a table is one for screen readers only by its roles.
+    return (
+        '<table class="vb-models" role="table"><caption>GOps are billions of operations for one '
+        "window of 384 tokens; EM (exact match) and F1 are in percent, of the answers to the "
+        "questions named in small print.</caption>"
+        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
+        f'<tbody role="rowgroup">{rows}</tbody></table>'
+    )
+
+
+def draw_status(title: str, says: str) -> str:
+    """Draw a model's title and one sentence about it, which is announced when it changes."""
+    return _entry(title, f'<p role="status">{_text(says)}</p>')
+
+
+def draw_failure(title: str, says: str, error: str) -> str:
+    """Draw a model's title, what went wrong, and how things stand now."""
+    return _entry(title, f'<p class="vb-error" role="alert">{_text(error)}</p><p>{_text(says)}</p>')
+
+
+def draw_progress(title: str, progress: Progress | None) -> str:
+    """Draw how far a fetch is; None where nothing has been heard of it yet.
+
+    Only what begins and ends is announced: nobody wants to hear every megabyte.
+    """
+    spoken, seen, bar = f"Fetching {title}", "Looking for it", ""
+    if progress and progress.step == "wait":
+        seen = "Another process is fetching it; waiting for that"
+    elif progress and progress.step == "convert":
+        spoken, seen = f"Converting {title}", "All of it is here and right; converting it"
+    elif progress:
+        seen = amount(progress)
+        bar = f' max="{progress.total}" value="{progress.done}"'
+    return _entry(
+        title,
+        f'<p class="vb-unseen" role="status">{_text(spoken)}</p>'
+        f'<progress aria-label="{_text(spoken)}"{bar}></progress>'
+        f'<p class="vb-amount">{_text(seen)}</p>',
+    )
+
+
+def amount(progress: Progress) -> str:
+    """Say how many bytes have come of how many, how fast, and how long the rest will take."""
+    says = [f"{progress.done / 1e6:,.1f} of {megabytes(progress.total)}"]
+    if progress.rate:
+        says.append(f"{progress.rate / 1e6:,.1f} MB/s")
+    if progress.seconds_left:
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        says.append(f"{minutes}:{seconds:02} left")
+    return ", ".join(says)
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"
+
+
+def _row(card: ModelCard, default: str) -> str:
+    names = "".join(f"<code>{_text(name)}</code>" for name in (card.name, *card.aliases))
+    base = f"<small>made from {_text(card.base_model)}</small>" if card.base_model else ""
+    parameters = f"{card.parameters / 1e6:,.3g} million" if card.parameters else _UNKNOWN
+    measured = f"<small>{_text(card.measured_on)}</small>" if card.measured_on else ""
+    state = "Installed" if card.installed else "Not installed"
+    if card.name == default:
+        state += "<small>answers first</small>"
+    values = (
+        megabytes(card.size) + ("" if card.installed else "<small>to fetch</small>"),
+        parameters,
+        _number(card.gops_384),
+        _number(card.exact_match),
+        _number(card.f1) + measured,
+        _text(card.licence) or _UNKNOWN,
+        state,
+    )
+    cells = "".join(
+        f'<td role="cell" data-column="{column}"><div>{value}</div></td>'
+        for column, value in zip(_COLUMNS[1:], values, strict=True)
+    )
+    return (
+        f'<tr role="row"><th scope="row" role="rowheader"><b>{_text(card.title or card.name)}</b>'
+        f"{names}{base}</th>{cells}</tr>"
+    )
+
+
+def _entry(title: str, body: str) -> str:
+    return f"<h3>{_text(title)}</h3>{body}"
+
+
+def _number(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{round(value, 2):g}"
+
+
+def _text(text: str) -> str:
+    return html.escape(text.encode(errors="replace").decode())

@@ -1,0 +1,208 @@
+"""The models page: a table of all models, and where that is allowed, what fetches and removes them.
+
+How models are drawn is in model_table.py, what goes on behind a button in fetches.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+
+from qa import QAError, catalog, published, store
+from qa.published import Published
+from ui import masthead, model_table
+from ui.fetches import Fetch, Fetches
+from ui.readers import Readers
+
+PATH = "models"
+_SCRIPT = Path(__file__).with_suffix(".js")
+LOOK_EVERY = 0.2  # seconds between two looks at how far a fetch is
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# Waiting costs nothing: any number of visitors may watch.
+_WATCHING: dict[str, Any] = {**_PRIVATE, "concurrency_limit": None}
+
+_OWNER_INSTALLS = (
+    '<p class="vb-note">The owner of this host installs models; they cannot be fetched or removed '
+    "here.</p>"
+)
+_HOW = "<p>A model is fetched only when you ask for it, and checked byte for byte.</p>"
+
+# What an event gives back: the components that change, and what they become.
+Changes = dict[Any, Any]
+
+
+def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
+    """Build it as another page of `page`. Unless `may_fetch`, there is nothing on it to press."""
+    with page.route("Models", PATH):
+        head = masthead.draw("Choose what answers.", "./", "Ask a text")
+        gr.HTML(head, apply_default_css=False)
+        table = gr.HTML(
+            _table(readers),
+            html_template="<h2>Models</h2>${value}",
+            js_on_load=_SCRIPT.read_text(encoding="utf-8"),
+            elem_id="vb-models",
+            apply_default_css=False,
+        )
+        page.load(lambda: _table(readers), None, table, **_PRIVATE)
+        if not may_fetch:
+            gr.HTML(_OWNER_INSTALLS, apply_default_css=False)
+            return
+        fetches = Fetches()
+        with gr.Column(elem_id="vb-store"):
+            gr.HTML(f"<h2>Fetch and remove</h2>{_HOW}", apply_default_css=False)
+            for entry in published.PUBLISHED:
+                with gr.Row(elem_classes="vb-model"):
+                    _Row(page, entry, readers, fetches, table)
+
+
+class _Row:
+    """A published model with its buttons, and what they do."""
+
+    def __init__(
+        self,
+        page: gr.Blocks,
+        entry: Published,
+        readers: Readers,
+        fetches: Fetches,
+        table: gr.HTML,
+    ) -> None:
+        self._entry = entry
+        self._readers = readers
+        self._fetches = fetches
+        self._table = table
+        says, offered = self._standing()
+        self._status = gr.HTML(
+            model_table.draw_status(entry.title, says),
+            elem_classes="vb-model-status",
+            apply_default_css=False,
+        )
+        size = model_table.megabytes(_to_fetch(entry))
+        self._buttons = {
+            name: gr.Button(
+                label,
+                variant="primary" if name == "fetch" else "secondary",
+                visible=name in offered,
+                min_width=88,
+                scale=0,
+            )
+            for name, label in {
+                "fetch": f"Fetch {size}",
+                "stop": "Stop",
+                "remove": "Remove",
+                "confirm": "Remove it",
+                "keep": "Keep it",
+            }.items()
+        }
+        changing = [self._status, *self._buttons.values(), table]
+        page.load(self._watch, None, changing, **_WATCHING)
+        for name, act in {
+            "fetch": self._fetch,
+            "stop": self._stop,
+            "remove": self._ask,
+            "confirm": self._remove,
+            "keep": self._stand,
+        }.items():
+            waiting = _WATCHING if name == "fetch" else _PRIVATE
+            self._buttons[name].click(act, None, changing, **waiting)
+
+    async def _watch(self) -> AsyncIterator[Changes]:
+        """Follow the fetch that is under way, if there is one."""
+        fetch = self._fetches.running(self._entry.name)
+        if fetch is None:
+            yield self._stand()
+            return
+        async for changes in self._follow(fetch):
+            yield changes
+
+    async def _fetch(self) -> AsyncIterator[Changes]:
+        async for changes in self._follow(self._fetches.start(self._entry.name)):
+            yield changes
+
+    async def _follow(self, fetch: Fetch) -> AsyncIterator[Changes]:
+        """Show how far a fetch is until it has ended, and then how it did."""
+        title = self._entry.title
+        while not fetch.ended:
+            offered = {"stop"} if fetch.stoppable else set()
+            yield self._show(model_table.draw_progress(title, fetch.progress), offered)
+            await asyncio.sleep(LOOK_EVERY)
+        if fetch.error:
+            yield self._fail(fetch.error)
+        elif fetch.stopping and not self._installed():
+            yield self._stand("Stopped. What has arrived is kept; fetch again to go on from there.")
+        else:
+            yield self._stand()
+
+    def _stop(self) -> Changes:
+        """Stop the fetch; whoever follows it shows that it did."""
+        if fetch := self._fetches.running(self._entry.name):
+            fetch.stop()
+        return self._offer(set())
+
+    def _ask(self) -> Changes:
+        says = f"Remove it? {model_table.megabytes(_to_fetch(self._entry))} would have to be "
+        html = model_table.draw_status(self._entry.title, f"{says}fetched to have it again.")
+        return self._show(html, {"confirm", "keep"})
+
+    def _remove(self) -> Changes:
+        try:
+            store.remove(self._entry.name)
+        except QAError as error:
+            return self._fail(str(error))
+        return self._stand("It is removed.")
+
+    def _fail(self, error: str) -> Changes:
+        says, offered = self._standing()
+        html = model_table.draw_failure(self._entry.title, says, error)
+        return self._show(html, offered) | {self._table: _table(self._readers)}
+
+    def _stand(self, news: str = "") -> Changes:
+        """Show how things stand, or the news of how they came to stand so."""
+        says, offered = self._standing()
+        html = model_table.draw_status(self._entry.title, news or says)
+        return self._show(html, offered) | {self._table: _table(self._readers)}
+
+    def _standing(self) -> tuple[str, set[str]]:
+        """Return how things stand, and which buttons that calls for."""
+        if not self._installed():
+            return f"Not installed. It is fetched from {_source(self._entry)}.", {"fetch"}
+        if self._entry.name == self._readers.default.card.name:
+            return "Installed. It stays, since it answers first here.", set()
+        return "Installed. The ask page offers it.", {"remove"}
+
+    def _installed(self) -> bool:
+        return self._entry.name in {card.name for card in catalog.models()}
+
+    def _show(self, html: str, offered: set[str]) -> Changes:
+        return {self._status: html} | self._offer(offered)
+
+    def _offer(self, offered: set[str]) -> Changes:
+        """Show these buttons and no others."""
+        return {
+            button: gr.update(visible=name in offered) for name, button in self._buttons.items()
+        }
+
+
+def _table(readers: Readers) -> str:
+    """Draw the table of all models, the one that answers first at its head."""
+    cards = readers.cards()
+    there = {card.name for card in cards}
+    others = [card for card in catalog.not_installed() if card.name not in there]
+    return model_table.draw_table([*cards, *others], readers.default.card.name)
+
+
+def _to_fetch(entry: Published) -> int:
+    return sum(file.size for file in entry.files[entry.precision])
+
+
+def _source(entry: Published) -> str:
+    """Say whom a fetch speaks to. A mirror's address may have a password in it."""
+    return (
+        "this host's mirror" if os.environ.get("QA_MIRROR") else str(urlsplit(entry.url).hostname)
+    )
