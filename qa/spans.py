@@ -88,7 +88,7 @@ def rank(
     into scores: they are divided by the one, and no answer has the other for its logit. Raises
     QAError where a logit is NaN. Equal logits rank by position.
     """
-    band = _span_logits(windows, begins, closes, longest)
+    band = span_logits(windows, begins, closes, longest)
     row_best = band.max(axis=1, initial=-np.inf)
     null = -np.inf if null_bias is None else null_bias
     highest = max(row_best.max(initial=-np.inf), null)
@@ -117,7 +117,7 @@ def rank(
     return Ranking(spans, None if null_bias is None else float(weight(null) / total))
 
 
-def _span_logits(
+def span_logits(
     windows: Sequence[WindowLogits],
     begins: NDArray[np.bool_],
     closes: NDArray[np.bool_],

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from qa import squad
 from qa.calibration import area_under_roc, expected_calibration_error
 from qa.reader import LONGEST_ANSWER, Reader
-from qa.spans import WindowLogits, rank
+from qa.spans import WindowLogits, span_logits
 from qa.squad import Example
 
 TEMPERATURES = np.arange(0.6, 2.01, 0.05)
@@ -62,17 +62,14 @@ def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidenc
     for example in examples:
         passage = reader.windower.passage(example.passage)
         read = [next(windows) for _ in range(stored["windows"][len(logit)])]
-        common = {"top_k": 1, "longest": LONGEST_ANSWER}
-        (best,) = rank(read, passage.begins, passage.closes, **common).spans
-        text = example.passage[passage.starts[best.first] : passage.ends[best.last]]
+        logits = span_logits(read, passage.begins, passage.closes, LONGEST_ANSWER)
+        first, length = divmod(int(logits.argmax()), LONGEST_ANSWER)
+        text = example.passage[passage.starts[first] : passage.ends[first + length]]
         right.append(bool(example.references) and squad.exact_match(text, example.references) > 0)
-        logit.append(best.logit)
-        # A top span's score is its weight over the sum of all, so the sum follows from the score.
-        scores = [
-            rank(read, passage.begins, passage.closes, temperature=t, **common).spans[0].score
-            for t in TEMPERATURES
-        ]
-        mass.append(best.logit / TEMPERATURES - np.log(scores))
+        best = logits[first, length]
+        logit.append(best)
+        below = logits[logits > best - 40] - best  # what is further below weighs nothing
+        mass.append([best / t + np.log(np.exp(below / t).sum()) for t in TEMPERATURES])
     answerable = np.array([bool(example.references) for example in examples])
     return Evidence(np.array(logit), np.array(mass).T, np.array(right), answerable)
 

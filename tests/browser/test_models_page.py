@@ -69,6 +69,35 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
             yield Host(url, publisher, folder / "models", environment)
 
 
+@dataclass(frozen=True)
+class Public:
+    """A running app whose visitors may not fetch, the folder its owner installs models in, and what
+    it said when it started."""
+
+    url: str
+    models: Path
+    said: list[str]
+
+
+@pytest.fixture(scope="module")
+def public(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Public]:
+    models = tmp_path_factory.mktemp("public")
+    environment = {
+        **host.environment,
+        "QA_MODELS_DIR": str(models),
+        "QA_PREINSTALL": f"no-such-model, {ALIAS}",
+    }
+    host.publisher.fails(BIN, Fault())
+    port = free_port()
+    arguments = ["--port", str(port), "--no-fetch", "--model", NAME]
+    with started(arguments, **environment) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(3)]
+        url = f"http://127.0.0.1:{port}/"
+        wait_for(url, process)
+        yield Public(url, models, said)
+
+
 Visit = Callable[..., Page]
 
 
@@ -245,8 +274,8 @@ def test_what_goes_wrong_is_said_beside_the_button(visit: Visit, host: Host) -> 
     assert not (host.models / NAME).exists()
 
 
-@pytest.mark.parametrize("width", [360, 390])
-def test_it_fits_a_phone(visit: Visit, width: int) -> None:
+@pytest.mark.parametrize("width", [360, 390, 900])
+def test_it_fits_the_screen(visit: Visit, width: int) -> None:
     page = visit(viewport={"width": width, "height": 844}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     for selector in ("#vb-models", "#vb-store"):
@@ -271,23 +300,28 @@ def test_text_can_be_read_in_both_themes(visit: Visit, scheme: str) -> None:
         assert read_contrast(page.locator(selector).first)[0] >= 4.5, selector
 
 
-def test_where_visitors_may_not_fetch_nothing_of_it_is_there(host: Host, browser: Browser) -> None:
-    allowed = config(host.url)
+def test_where_visitors_may_not_fetch_nothing_of_it_is_there(
+    host: Host, public: Public, browser: Browser
+) -> None:
+    allowed, forbidden = config(host.url), config(public.url)
     assert "click" in events(allowed)
     assert buttons(allowed) > 0
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/"
-    with started(["--port", str(port), "--no-fetch"], **host.environment) as process:
-        wait_for(url, process)
-        forbidden = config(url)
-        assert events(forbidden) == {"load"}
-        assert buttons(forbidden) == 0
-        page = browser.new_page()
-        page.goto(f"{url}models")
-        expect(table_row(page, NAME)).to_contain_text("Not installed")
-        expect(page.get_by_text("The owner of this host installs models")).to_be_visible()
-        expect(page.get_by_role("button")).to_have_count(0)
-        page.close()
+    assert events(forbidden) == {"load"}
+    assert buttons(forbidden) == 0
+    page = browser.new_page()
+    page.goto(f"{public.url}models")
+    expect(table_row(page, NAME)).to_contain_text("Installedanswers first")
+    expect(table_row(page, "bert-small")).to_contain_text("Not installed")
+    expect(page.get_by_text("The owner of this host installs models")).to_be_visible()
+    expect(page.get_by_role("button")).to_have_count(0)
+    page.close()
+
+
+def test_the_owner_names_models_to_install_at_the_start(public: Public) -> None:
+    assert public.said[0] == "Fetching the models that QA_PREINSTALL names\n"
+    assert public.said[1].startswith("There is no model 'no-such-model' to fetch")
+    assert public.said[2].startswith("Verbatim is at")
+    assert catalog.read_card(public.models / NAME).aliases == (ALIAS,)
 
 
 @pytest.mark.parametrize(
@@ -309,23 +343,3 @@ def test_where_anybody_can_visit_nobody_may_fetch(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert app._may_fetch(app._parser().parse_args(arguments)) is allowed
-
-
-def test_the_owner_names_models_to_install_at_the_start(host: Host, tmp_path: Path) -> None:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/"
-    host.publisher.fails(BIN, Fault())
-    environment = {
-        **host.environment,
-        "QA_MODELS_DIR": str(tmp_path),
-        "QA_PREINSTALL": f"no-such-model, {ALIAS}",
-    }
-    with started(["--port", str(port), "--model", NAME], **environment) as process:
-        wait_for(url, process)
-        process.terminate()
-        assert process.stdout is not None
-        lines = process.stdout.read().splitlines()
-    assert lines[0] == "Fetching the models that QA_PREINSTALL names"
-    assert lines[1].startswith("There is no model 'no-such-model' to fetch")
-    assert lines[2].startswith("Verbatim is at")
-    assert catalog.read_card(tmp_path / NAME).aliases == (ALIAS,)
