@@ -46,9 +46,7 @@ def test_protocols(reader: Reader, protocol: str) -> None:
 
 def test_a_journal_goes_on_where_it_stopped(reader: Reader, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    stopped = outcomes(reader, EXAMPLES, "app", journal)
-    first = next(stopped)
-    stopped.close()
+    (first, *_) = outcomes(reader, EXAMPLES, "app", journal)
     lines = journal.read_text(encoding="utf-8").splitlines()
     # Marked, so that it shows where it comes from.
     marked = json.loads(lines[1]) | {"text": "from the journal"}

@@ -34,13 +34,13 @@ def build(
     terms = []
     weights = []
     for i, name in enumerate(inputs):
-        weights.append(numpy_helper.from_array(np.float32(1000**i), f"weight{i}"))
+        weights.append(numpy_helper.from_array(np.array(1000**i, np.float32), f"weight{i}"))
         nodes.append(helper.make_node("Cast", [name], [f"float{i}"], to=TensorProto.FLOAT))
         nodes.append(helper.make_node("Mul", [f"float{i}", f"weight{i}"], [f"term{i}"]))
         terms.append(f"term{i}")
     nodes.append(helper.make_node("Sum", terms, ["sum"]))
     for k, name in enumerate(outputs):
-        weights.append(numpy_helper.from_array(np.float32(k), f"number{k}"))
+        weights.append(numpy_helper.from_array(np.array(k, np.float32), f"number{k}"))
         nodes.append(helper.make_node("Add", ["sum", f"number{k}"], [name]))
     graph = helper.make_graph(
         nodes,
