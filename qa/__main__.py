@@ -163,13 +163,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     for outcome in evaluate.outcomes(reader, examples, options.protocol, options.resume):
         found[outcome.id] = outcome
         show(len(found))
-    threshold = reader.card.no_answer_threshold if options.protocol == "app" else None
     if options.predictions:
-        texts = evaluate.predictions(examples, found, threshold)
+        texts = evaluate.predictions(examples, found)
         _write(options.predictions, json.dumps(texts, ensure_ascii=False))
     report = {
         "model": reader.card.name,
-        **evaluate.figures(examples, found, threshold),
+        **evaluate.figures(examples, found),
         "seconds": round(time.monotonic() - started, 3),
         "repeat": {
             "file": options.file.name,

@@ -52,7 +52,6 @@ class ModelCard:
     measured_on: str = ""
     temperature: float = 1.0
     null_bias: float | None = None  # see qa.spans.rank; None where no answer cannot be told
-    no_answer_threshold: float | None = None  # a result above it is probably not in the text
     frame: Frame = field(default_factory=Frame)
     file_sizes: Mapping[str, int] = field(default_factory=dict)
     to_fetch: int = 0
@@ -191,7 +190,6 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
         measured_on=measured.get("dataset", ""),
         temperature=float(data["temperature"]),
         null_bias=data.get("null_bias"),
-        no_answer_threshold=data.get("no_answer_threshold"),
         frame=Frame(
             cls=special["cls"],
             sep=special["sep"],

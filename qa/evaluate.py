@@ -80,29 +80,25 @@ def _read_journal(journal: Path, run: Mapping[str, str]) -> dict[str, Outcome]:
     return {outcome.id: outcome for outcome in found}
 
 
-def predictions(
-    examples: Sequence[Example], found: Mapping[str, Outcome], threshold: float | None
-) -> dict[str, str]:
+def predictions(examples: Sequence[Example], found: Mapping[str, Outcome]) -> dict[str, str]:
     """Return question id -> text, as the official script reads it. Where the file has questions
-    without an answer (SQuAD 2.0), the text is empty if no answer is likelier than the threshold."""
-    if threshold is None or all(example.references for example in examples):
+    without an answer (SQuAD 2.0), the text is empty if no answer is likelier than not."""
+    if all(example.references for example in examples):
         return {example.id: found[example.id].text for example in examples}
     return {
-        example.id: "" if (found[example.id].no_answer or 0) > threshold else found[example.id].text
+        example.id: "" if (found[example.id].no_answer or 0) > 0.5 else found[example.id].text
         for example in examples
     }
 
 
-def figures(
-    examples: Sequence[Example], found: Mapping[str, Outcome], threshold: float | None
-) -> dict[str, Any]:
+def figures(examples: Sequence[Example], found: Mapping[str, Outcome]) -> dict[str, Any]:
     """Return the figures of a run, in percent where they are shares of questions.
      Always exact_match, f1 and total. Where there are scores: expected_calibration_error (of the
     best guess, over questions that have an answer) and the reliability diagram's bins. Where the
     file has questions with and without an answer: the same figures for each kind, and how well
     no_answer tells them apart. Where paragraphs were joined: right_paragraph.
     """
-    texts = predictions(examples, found, threshold)
+    texts = predictions(examples, found)
     answerable = [example for example in examples if example.references]
     impossible = [example for example in examples if not example.references]
     report = _accuracy(examples, texts)
@@ -119,16 +115,15 @@ def figures(
         report["has_answer"] = _accuracy(answerable, texts)
         report["no_answer"] = _accuracy(impossible, texts)
         chances = [found[example.id].no_answer for example in examples]
-        if None not in chances and threshold is not None:
+        if None not in chances:
             is_impossible = [not example.references for example in examples]
-            said = [(chance or 0) > threshold for chance in chances]
+            said = [(chance or 0) > 0.5 for chance in chances]
             agree = sum(a == b for a, b in zip(said, is_impossible, strict=True))
             report["no_answer"] |= {
                 "area_under_roc": calibration.area_under_roc(
                     [chance or 0.0 for chance in chances], is_impossible
                 ),
                 "accuracy": 100 * agree / len(examples),
-                "threshold": threshold,
             }
     return report
 

@@ -44,19 +44,23 @@ class Result:
     """What a question got: `answers`, best first, none overlapping another.
 
     `no_answer` is the probability that the passage does not answer the question, None where the
-    model has no honest figure; `probably_no_answer` that it is above the model's threshold;
-    `windows` and `tokens` say how much was read; `question_cut` that the question was longer than
-    the model reads and its end was left out; `milliseconds` how long each step took.
+    model has no honest figure; `windows` and `tokens` say how much was read; `question_cut` that
+    the question was longer than the model reads and its end was left out; `milliseconds` how long
+    each step took.
     """
 
     model: str
     answers: tuple[Answer, ...]
     no_answer: float | None
-    probably_no_answer: bool
     windows: int
     tokens: int
     question_cut: bool
     milliseconds: dict[str, float]
+
+    @property
+    def probably_no_answer(self) -> bool:
+        """Whether no answer is likelier than not."""
+        return self.no_answer is not None and self.no_answer > 0.5
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `python -m qa ask --json` prints."""
@@ -121,7 +125,6 @@ class Reader:
             model=self.card.name,
             answers=answers,
             no_answer=ranking.no_answer,
-            probably_no_answer=_exceeds(ranking.no_answer, self.card.no_answer_threshold),
             windows=len(windows),
             tokens=len(tokens),
             question_cut=question_cut,
@@ -168,10 +171,6 @@ class _Clock:
 def _answer(tokens: Passage, first: int, last: int, score: float) -> Answer:
     start, end = int(tokens.starts[first]), int(tokens.ends[last])
     return Answer(tokens.text[start:end], start, end, score)
-
-
-def _exceeds(no_answer: float | None, threshold: float | None) -> bool:
-    return no_answer is not None and threshold is not None and no_answer > threshold
 
 
 def _check(question: str, passage: str, top_k: int) -> None:

@@ -55,7 +55,6 @@ def result_of(passage: str, *spans: tuple[int, int], **changes: object) -> Resul
         "model": "a-model",
         "answers": answers,
         "no_answer": None,
-        "probably_no_answer": False,
         "windows": 2,
         "tokens": 1234,
         "question_cut": False,
@@ -187,7 +186,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_a_best_guess_that_is_probably_no_answer_is_shown_as_one() -> None:
-    result = result_of("A word.", (2, 6), no_answer=0.9, probably_no_answer=True)
+    result = result_of("A word.", (2, 6), no_answer=0.9)
     html = draw_answers(result, "A word.")
     assert "<strong>Probably not in this text.</strong>" in html
     assert 'role="status">Probably not in this text. The best guess, 80.0%: word</p>' in html

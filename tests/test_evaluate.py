@@ -34,7 +34,7 @@ def test_joined_articles_keep_each_paragraph_at_its_place() -> None:
 def test_protocols(reader: Reader, protocol: str) -> None:
     found = {o.id: o for o in outcomes(reader, join_articles(EXAMPLES), protocol)}
     assert [found[id_].text for id_ in "123"] == ["Mara Quill", "Osric Tennant", "Mara Quill"]
-    report = figures(join_articles(EXAMPLES), found, None)
+    report = figures(join_articles(EXAMPLES), found)
     assert (report["exact_match"], report["f1"], report["total"]) == (100, 100, 3)
     if protocol == "app":
         assert report["right_paragraph"] == 100
@@ -73,8 +73,8 @@ def test_figures_of_a_file_with_impossible_questions() -> None:
         "1": Outcome("1", "Mara Quill", score=0.8, no_answer=0.1),
         "2": Outcome("2", "Osric Tennant", score=0.3, no_answer=0.6),
     }
-    assert predictions(examples, found, 0.5) == {"1": "Mara Quill", "2": ""}
-    report = figures(examples, found, 0.5)
+    assert predictions(examples, found) == {"1": "Mara Quill", "2": ""}
+    report = figures(examples, found)
     assert report["exact_match"] == 100
     assert report["no_answer"] == {
         "exact_match": 100,
@@ -82,10 +82,10 @@ def test_figures_of_a_file_with_impossible_questions() -> None:
         "total": 1,
         "area_under_roc": 1.0,
         "accuracy": 100,
-        "threshold": 0.5,
     }
     # The calibration of scores is that of questions that have an answer.
     assert report["expected_calibration_error"] == pytest.approx(0.2)
-    # Without a threshold nothing is held back.
-    assert predictions(examples, found, None)["2"] == "Osric Tennant"
-    assert figures(examples, found, None)["no_answer"]["exact_match"] == 0
+    # A protocol without scores holds nothing back.
+    silent = {id_: Outcome(id_, outcome.text) for id_, outcome in found.items()}
+    assert predictions(examples, silent)["2"] == "Osric Tennant"
+    assert figures(examples, silent)["no_answer"] == {"exact_match": 0, "f1": 0, "total": 1}

@@ -14,8 +14,8 @@ Two things make this as good as it is:
   and their weights multiplied by it (Xiao et al. 2022, SmoothQuant, for these components only).
 * **Weights in pairs.** Processors without VNNI or AMX add two neighbouring products in 16 bits and
   saturate (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html). Scales
-  are such that no two neighbouring weights of a row can: the answers are the same everywhere,
-  and more than seven bits are left of eight.
+  are such that no two neighbouring weights of a row can: integer products are the same
+  everywhere, and more than seven bits are left of eight.
 
 `--recipe` quantizes in the other ways that were compared; `--compare` measures against FP32.
 """
@@ -74,7 +74,7 @@ RECIPES = {
     "static-percentile": Recipe(outliers=None, percentile=99.99),
     "static-full": Recipe(weights="full"),
     "static-half": Recipe(weights="half"),
-    "static-per-tensor": Recipe(per_channel=False),
+    "static-per-tensor": Recipe(per_channel=False, weights="full", outliers=None),
     "dynamic": Recipe(method="dynamic", weights="full"),
     "dynamic-half": Recipe(method="dynamic", weights="half"),
     "dynamic-per-tensor": Recipe(method="dynamic", weights="full", per_channel=False),
@@ -197,10 +197,8 @@ def _rewrite_dense(
 ) -> None:
     """A Gemm between DequantizeLinear nodes: what ONNX Runtime turns into one QGemm, bias included.
     Each Gemm has nodes of its own, as shared ones are not fused."""
-    _, weight, bias = node.input
+    _, weight, *biases = node.input  # the exporter leaves out a bias of zeros
     rounded, scales = round_weights(graph.take(weight) * factors, recipe)
-    bias_scales = scales * scale
-    codes = np.round(graph.take(bias) / bias_scales).astype(np.int32)
     grid = [f"{source}.scale", f"{source}.zero"]
     # The pattern wants the weights' zero points written out; those of the bias may be left out.
     weight_grid = [
@@ -215,13 +213,12 @@ def _rewrite_dense(
             f"{node.name}.weight",
             axis=0,
         ),
-        graph.add(
-            "DequantizeLinear",
-            [graph.constant(bias, codes), graph.constant(f"{bias}.scale", bias_scales)],
-            f"{node.name}.bias",
-            axis=0,
-        ),
     ]
+    for bias in biases:
+        bias_scales = scales * scale
+        codes = np.round(graph.take(bias) / bias_scales).astype(np.int32)
+        constants = [graph.constant(bias, codes), graph.constant(f"{bias}.scale", bias_scales)]
+        inputs.append(graph.add("DequantizeLinear", constants, f"{node.name}.bias", axis=0))
     graph.add("Gemm", inputs, node.output[0], transB=1)
 
 

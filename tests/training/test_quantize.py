@@ -22,9 +22,12 @@ FRAME = Frame(max_sequence=64, max_question=16)
 
 
 @pytest.fixture
-def fp32(base: Callable[[str], Path], tmp_path: Path) -> Path:
-    export(base("bert"), tmp_path / "fp32")
-    return tmp_path / "fp32"
+def fp32(base: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random base's export, made once."""
+    folder = tmp_path_factory.getbasetemp() / "fp32-bert"
+    if not folder.exists():
+        export(base("bert"), folder)
+    return folder
 
 
 @pytest.fixture
