@@ -10,9 +10,9 @@ Scores are a softmax over spans' logits divided by the temperature, and no answe
 outcome, with the null bias for its logit (qa/spans.py).
 
 A bias that tells as many pairs as possible apart by "no answer is likelier than not" lowers scores
-a little too often. So, of the pairs of temperature and bias that are right for nearly as many as the
-best bias for that temperature (TOLERANCE), the one with the least calibration error is chosen: that
-of top answers to answerable questions, the mean of single paragraphs and joined articles.
+a little too often. So, of the pairs of temperature and bias that are right for nearly as many as
+the best bias for that temperature (TOLERANCE), the one with the least calibration error is chosen:
+that of top answers to answerable questions, the mean of single paragraphs and joined articles.
 """
 
 import argparse
