@@ -12,7 +12,7 @@ class QAError(Exception):
 class InputError(QAError, ValueError):
     """What the user gave cannot be used: a blank passage, an unknown model (exit code 2).
 
-    `field` names what was wrong ("passage", "question", "model", "top_k"), where it is one thing.
+    `field` names what was wrong ("passage", "question", "top_k"), where it is one thing.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:

@@ -23,8 +23,7 @@ from qa.catalog import Frame
 from qa.errors import QAError
 
 # The tokenizer works on pieces of about this many characters, cut at white space (where BERT's
-# tokenizer cuts anyway, so the tokens are the same): several at once on several processors, and 2.4
-# times faster than one long text.
+# tokenizer cuts anyway, so the tokens are the same): several at once on several processors.
 PIECE_CHARACTERS = 20_000
 
 # Rust strings cannot hold lone surrogates; the replacement character keeps every offset and is no
