@@ -45,7 +45,8 @@ def expected_calibration_error(scores: ArrayLike, right: ArrayLike, bins: int = 
 
 def area_under_roc(scores: ArrayLike, positive: ArrayLike) -> float:
     """Return the chance that a positive case scores above a negative one, ties counting half.
-     `scores` are floats [n], `positive` bools [n]. Raises ValueError unless there are cases of both
+
+    `scores` are floats [n], `positive` bools [n]. Raises ValueError unless there are cases of both
     kinds.
     """
     score, label = np.asarray(scores, float), np.asarray(positive, bool)

@@ -1,5 +1,6 @@
 """A reader on a SQuAD file -> exact match, F1, and whether scores mean what they say.
- Two protocols: `squad` is that of model cards (run_squad's windows and choice, no rules of ours),
+
+Two protocols: `squad` is that of model cards (run_squad's windows and choice, no rules of ours),
 `app` is what a person gets who asks in the interface. A journal of finished questions lets a run
 that was stopped go on.
 """
@@ -93,7 +94,8 @@ def predictions(examples: Sequence[Example], found: Mapping[str, Outcome]) -> di
 
 def figures(examples: Sequence[Example], found: Mapping[str, Outcome]) -> dict[str, Any]:
     """Return the figures of a run, in percent where they are shares of questions.
-     Always exact_match, f1 and total. Where there are scores: expected_calibration_error (of the
+
+    Always exact_match, f1 and total. Where there are scores: expected_calibration_error (of the
     best guess, over questions that have an answer) and the reliability diagram's bins. Where the
     file has questions with and without an answer: the same figures for each kind, and how well
     no_answer tells them apart. Where paragraphs were joined: right_paragraph.

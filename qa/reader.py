@@ -7,7 +7,9 @@ result.answers[0].text
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -16,7 +18,7 @@ from qa import catalog
 from qa.catalog import ModelCard
 from qa.errors import InputError
 from qa.session import Session
-from qa.spans import WindowLogits, rank, squad_best
+from qa.spans import SpanLogits, WindowLogits, squad_best
 from qa.windows import Passage, Window, Windower
 
 LONGEST_ANSWER = 30  # tokens, as the cards of the Open Model Zoo evaluate
@@ -44,18 +46,24 @@ class Result:
     """What a question got: `answers`, best first, none overlapping another.
 
     `no_answer` is the probability that the passage does not answer the question, None where the
-    model has no honest figure; `windows` and `tokens` say how much was read; `question_cut` that
-    the question was longer than the model reads and its end was left out; `milliseconds` how long
-    each step took.
+    model has no honest figure; `windows` and `tokens` say how long the passage is, `read` how many
+    windows this result comes from; `question_cut` that the question was longer than the model reads
+    and its end was left out; `milliseconds` how long each step took.
     """
 
     model: str
     answers: tuple[Answer, ...]
     no_answer: float | None
     windows: int
+    read: int
     tokens: int
     question_cut: bool
     milliseconds: dict[str, float]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole passage has been read."""
+        return self.read == self.windows
 
     @property
     def probably_no_answer(self) -> bool:
@@ -97,6 +105,17 @@ class Reader:
 
         Raises InputError where one of them is blank, too long or out of range.
         """
+        (result,) = self.stream(question, passage, top_k, pause=math.inf)
+        return result
+
+    def stream(
+        self, question: str, passage: str, top_k: int = 3, *, pause: float = 0.2
+    ) -> Generator[Result, None, None]:
+        """Find answers while the passage is read: return results so far, `pause` seconds of reading
+        apart. The last one is `answer`'s. Closing the iterator stops the reading.
+
+        Raises InputError as `answer` does, before anything is read.
+        """
         _check(question, passage, top_k)
         clock = _Clock()
         question_ids, question_cut = self.windower.question(question)
@@ -106,30 +125,50 @@ class Reader:
             )
         tokens = self.windower.passage(passage)
         clock.lap("tokenize")
-        windows = self.logits(question_ids, tokens)
+        return self._stream(question_ids, question_cut, tokens, top_k, pause, clock)
+
+    def _stream(
+        self,
+        question: list[int],
+        question_cut: bool,
+        tokens: Passage,
+        top_k: int,
+        pause: float,
+        clock: _Clock,
+    ) -> Generator[Result, None, None]:
+        advance = self.windower.capacity(question) - OVERLAP
+        windows = self.windower.count(question, tokens, advance)
+        logits = SpanLogits(tokens.begins, tokens.closes, LONGEST_ANSWER)
+
+        def result(read: int) -> Result:
+            ranking = logits.rank(
+                top_k, temperature=self.card.temperature, null_bias=self.card.null_bias
+            )
+            answers = tuple(
+                _answer(tokens, span.first, span.last, span.score) for span in ranking.spans
+            )
+            clock.lap("rank")
+            return Result(
+                model=self.card.name,
+                answers=answers,
+                no_answer=ranking.no_answer,
+                windows=windows,
+                read=read,
+                tokens=len(tokens),
+                question_cut=question_cut,
+                milliseconds=clock.milliseconds(),
+            )
+
+        due = time.monotonic() + pause
+        for read, window in enumerate(self.windower.windows(question, tokens, advance), 1):
+            logits.add(self.model.run(window))
+            if read < windows and time.monotonic() >= due:
+                clock.lap("run")
+                yield result(read)
+                clock.skip()
+                due = time.monotonic() + pause
         clock.lap("run")
-        ranking = rank(
-            windows,
-            tokens.begins,
-            tokens.closes,
-            top_k=top_k,
-            longest=LONGEST_ANSWER,
-            temperature=self.card.temperature,
-            null_bias=self.card.null_bias,
-        )
-        answers = tuple(
-            _answer(tokens, span.first, span.last, span.score) for span in ranking.spans
-        )
-        clock.lap("rank")
-        return Result(
-            model=self.card.name,
-            answers=answers,
-            no_answer=ranking.no_answer,
-            windows=len(windows),
-            tokens=len(tokens),
-            question_cut=question_cut,
-            milliseconds=clock.milliseconds(),
-        )
+        yield result(windows)
 
     def predict_squad(self, question: str, passage: str) -> str:
         """Return the best answer by the protocol of SQuAD model cards: windows that advance by 128
@@ -153,19 +192,24 @@ class Reader:
 
 
 class _Clock:
-    """Milliseconds between laps."""
+    """Adds up how long each step took."""
 
     def __init__(self) -> None:
-        self._started = self._last = time.perf_counter()
         self._laps: dict[str, float] = {}
+        self.skip()
+
+    def skip(self) -> None:
+        """Leave out the time since the last lap."""
+        self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()
-        self._laps[name] = round((now - self._last) * 1000, 3)
+        self._laps[name] = self._laps.get(name, 0.0) + (now - self._last) * 1000
         self._last = now
 
     def milliseconds(self) -> dict[str, float]:
-        return {**self._laps, "total": round((self._last - self._started) * 1000, 3)}
+        laps = {**self._laps, "total": sum(self._laps.values())}
+        return {name: round(lap, 3) for name, lap in laps.items()}
 
 
 def _answer(tokens: Passage, first: int, last: int, score: float) -> Answer:

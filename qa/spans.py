@@ -71,71 +71,65 @@ class Ranking:
     no_answer: float | None
 
 
-def rank(
-    windows: Sequence[WindowLogits],
-    begins: NDArray[np.bool_],
-    closes: NDArray[np.bool_],
-    *,
-    top_k: int,
-    longest: int,
-    temperature: float = 1.0,
-    null_bias: float | None = None,
-) -> Ranking:
-    """Rank the `top_k` best spans, none overlapping another.
+class SpanLogits:
+    """The logit of every span of a passage, as far as its windows have been read.
 
-    `begins` and `closes` say for each of the passage's n tokens whether a span may begin (end)
-    there; `longest` is the most tokens a span may have. `temperature` and `null_bias` turn logits
-    into scores: they are divided by the one, and no answer has the other for its logit. Raises
-    QAError where a logit is NaN. Equal logits rank by position.
+    `begins` and `closes`, bool [n], say for each of the passage's tokens whether a span may begin
+    (end) there; `longest` is the most tokens a span may have. `band`, float32 [n, longest], holds
+    at i, j the logit of the span from token i to token i + j, -inf if there is none.
     """
-    band = span_logits(windows, begins, closes, longest)
-    row_best = band.max(axis=1, initial=-np.inf)
-    null = -np.inf if null_bias is None else null_bias
-    highest = max(row_best.max(initial=-np.inf), null)
-    if highest == -np.inf:
-        return Ranking([], None)
 
-    def weight(logit: Any) -> Any:
-        return np.exp((logit - highest) / temperature)
+    def __init__(self, begins: NDArray[np.bool_], closes: NDArray[np.bool_], longest: int) -> None:
+        self.longest = longest
+        self.band = np.full((len(begins), longest), -np.inf, np.float32)
+        self._begins, self._closes = begins, closes
+        self._beyond = np.full(longest - 1, -np.inf, np.float32)
 
-    total = weight(null) + sum(
-        weight(band[i : i + _ROWS_AT_ONCE]).sum(dtype=np.float64)
-        for i in range(0, len(band), _ROWS_AT_ONCE)
-    )
-    spans: list[Span] = []
-    while len(spans) < top_k and (logit := row_best.max(initial=-np.inf)) > -np.inf:
-        first = int(row_best.argmax())
-        last = first + int(band[first].argmax())
-        spans.append(Span(first, last, float(logit), float(weight(logit) / total)))
-        # Strike out what overlaps: spans that begin inside it, and spans from before that reach
-        # into it.
-        reach = max(0, first - longest + 1)
-        band[first : last + 1] = -np.inf
-        for row in range(reach, first):
-            band[row, first - row :] = -np.inf
-        row_best[reach : last + 1] = band[reach : last + 1].max(axis=1)
-    return Ranking(spans, None if null_bias is None else float(weight(null) / total))
-
-
-def span_logits(
-    windows: Sequence[WindowLogits],
-    begins: NDArray[np.bool_],
-    closes: NDArray[np.bool_],
-    longest: int,
-) -> NDArray[np.float32]:
-    """Return float32 [n, longest]: entry i, j is the logit of the span from token i to token i + j,
-    -inf if there is none."""
-    band = np.full((len(begins), longest), -np.inf, np.float32)
-    beyond = np.full(longest - 1, -np.inf, np.float32)
-    for window in windows:
+    def add(self, window: WindowLogits) -> None:
+        """Take in what a window says. Raises QAError where a logit is NaN."""
         if np.isnan(window.start).any() or np.isnan(window.end).any():
             raise QAError("The model gave logits that are not numbers; install the model again.")
         rows = slice(window.first, window.stop)
-        start = np.where(begins[rows], _finite(window.start)[window.passage], -np.inf)
-        end = np.where(closes[rows], _finite(window.end)[window.passage], -np.inf)
-        ends = sliding_window_view(np.concatenate((end, beyond)), longest)  # [count, longest]
-        np.maximum(band[rows], start[:, None] + ends - window.null, out=band[rows])
-    return band
+        start = np.where(self._begins[rows], _finite(window.start)[window.passage], -np.inf)
+        end = np.where(self._closes[rows], _finite(window.end)[window.passage], -np.inf)
+        ends = sliding_window_view(np.concatenate((end, self._beyond)), self.longest)
+        logits = start[:, None] + ends - window.null  # [count, longest]
+        np.maximum(self.band[rows], logits, out=self.band[rows])
+
+    def rank(
+        self, top_k: int, *, temperature: float = 1.0, null_bias: float | None = None
+    ) -> Ranking:
+        """Rank the `top_k` best spans, none overlapping another.
+
+        `temperature` and `null_bias` turn logits into scores: they are divided by the one, and no
+        answer has the other for its logit. Equal logits rank by position.
+        """
+        row_best = self.band.max(axis=1, initial=-np.inf)
+        null = -np.inf if null_bias is None else null_bias
+        highest = max(row_best.max(initial=-np.inf), null)
+        if highest == -np.inf:
+            return Ranking([], None)
+
+        def weight(logit: Any) -> Any:
+            return np.exp((logit - highest) / temperature)
+
+        total = weight(null) + sum(
+            weight(self.band[i : i + _ROWS_AT_ONCE]).sum(dtype=np.float64)
+            for i in range(0, len(self.band), _ROWS_AT_ONCE)
+        )
+        # How many tokens a span that begins here may still have without overlapping a chosen one.
+        room = np.full(len(self.band), self.longest)
+        spans: list[Span] = []
+        while len(spans) < top_k and (logit := row_best.max(initial=-np.inf)) > -np.inf:
+            first = int(row_best.argmax())
+            last = first + int(self.band[first, : room[first]].argmax())
+            spans.append(Span(first, last, float(logit), float(weight(logit) / total)))
+            reach = max(0, first - self.longest + 1)
+            room[reach:first] = np.minimum(room[reach:first], np.arange(first - reach, 0, -1))
+            room[first : last + 1] = 0
+            for row in range(reach, last + 1):
+                row_best[row] = self.band[row, : room[row]].max(initial=-np.inf)
+        return Ranking(spans, None if null_bias is None else float(weight(null) / total))
 
 
 def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:

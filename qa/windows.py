@@ -9,6 +9,8 @@ is chosen.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +27,10 @@ from qa.errors import QAError
 # The tokenizer works on pieces of about this many characters, cut at white space (where BERT's
 # tokenizer cuts anyway, so the tokens are the same): several at once on several processors.
 PIECE_CHARACTERS = 20_000
+
+# Of passages asked about lately, kept so that the next question need not wait for tokens: about
+# 100 MB at most, text included.
+KEPT_TOKENS = 2_000_000
 
 # Rust strings cannot hold lone surrogates; the replacement character keeps every offset and is no
 # token.
@@ -104,6 +110,8 @@ class Windower:
         self._cls, self._sep = cls, sep
         self.frame = frame
         self.longest_answer = longest_answer
+        self._kept: OrderedDict[str, Passage] = OrderedDict()
+        self._keeping = threading.Lock()
 
     def question(self, text: str) -> tuple[list[int], bool]:
         """Return the question's token ids, cut to the frame's limit, and whether they were cut."""
@@ -111,7 +119,20 @@ class Windower:
         return ids[: self.frame.max_question], len(ids) > self.frame.max_question
 
     def passage(self, text: str) -> Passage:
-        """Tokenize a passage of any length and any characters."""
+        """Tokenize a passage of any length and any characters, or recall its tokens: those of
+        passages asked about lately are kept."""
+        with self._keeping:
+            if text in self._kept:
+                self._kept.move_to_end(text)
+                return self._kept[text]
+        passage = self._tokenize(text)
+        with self._keeping:
+            self._kept[text] = passage
+            while sum(map(len, self._kept.values())) > KEPT_TOKENS:
+                self._kept.popitem(last=False)
+        return passage
+
+    def _tokenize(self, text: str) -> Passage:
         pieces = _PIECE.findall(_clean(text))
         encodings = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
         counts = [len(encoding) for encoding in encodings]

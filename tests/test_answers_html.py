@@ -56,6 +56,7 @@ def result_of(passage: str, *spans: tuple[int, int], **changes: object) -> Resul
         "answers": answers,
         "no_answer": None,
         "windows": 2,
+        "read": 2,
         "tokens": 1234,
         "question_cut": False,
         "milliseconds": {"tokenize": 0.94, "run": 2345.6, "rank": 12.3, "total": 2358.9},

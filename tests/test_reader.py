@@ -1,5 +1,6 @@
 """The laws of answers, on every string Python can hold, and what bad input is told."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from qa import InputError, Reader, Result
 from qa.reader import LONGEST_ANSWER, MAX_ANSWERS, MAX_CHARACTERS, OVERLAP, Model
-from qa.windows import Windower
+from qa.spans import WindowLogits
+from qa.windows import Window, Windower
 from tests.fakes import PointingModel, RandomModel
 from tests.texts import TRICKY, any_text, prose
 
@@ -102,6 +104,39 @@ def test_odd_texts_get_an_honest_result(reader: Reader, passage: str) -> None:
 def test_passages_of_one_character(reader: Reader, passage: str, answers: list[str]) -> None:
     result = reader.answer("What is it?", passage)
     assert [answer.text for answer in result.answers] == answers
+
+
+def test_answers_stream_while_the_passage_is_read(reader: Reader) -> None:
+    text = PASSAGE + "\n\n" + prose(900)
+    results = list(reader.stream("Who was the keeper?", text, pause=0))
+    windows = results[-1].windows
+    assert [result.read for result in results] == list(range(1, windows + 1))
+    assert [result.complete for result in results] == [False] * (windows - 1) + [True]
+    assert results[0].answers[0].text == "Mara Quill"
+    assert untimed(results[-1]) == untimed(reader.answer("Who was the keeper?", text))
+
+
+def test_closing_the_stream_stops_the_reading(reader_of: Callable[[Model], Reader]) -> None:
+    class Counting(RandomModel):
+        runs = 0
+
+        def run(self, window: Window) -> WindowLogits:
+            self.runs += 1
+            return super().run(window)
+
+    model = Counting()
+    stream = reader_of(model).stream("Who?", prose(2000), pause=0)
+    assert next(stream).windows > 3
+    stream.close()
+    assert model.runs == 1
+
+
+def test_time_spent_elsewhere_is_not_counted(reader_of: Callable[[Model], Reader]) -> None:
+    stream = reader_of(RandomModel()).stream("Who?", prose(900), pause=0)
+    while not (result := next(stream)).complete:
+        time.sleep(0.2)
+    assert result.windows > 2
+    assert result.milliseconds["total"] < 200 * (result.windows - 1)
 
 
 def test_a_long_question_is_cut_and_the_result_says_so(reader: Reader) -> None:

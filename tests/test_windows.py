@@ -188,3 +188,17 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_a_tokenizer_of_another_kind_is_refused() -> None:
     with pytest.raises(QAError, match="has no <s> or </s>"):
         Windower(TOKENIZER, Frame(cls="<s>", sep="</s>"), LONGEST_ANSWER)
+
+
+def test_passages_asked_about_lately_are_kept(
+    windower: Windower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qa.windows.KEPT_TOKENS", 10)
+    first = windower.passage("one two three four")
+    assert windower.passage("one two three four") is first
+    windower.passage("five six seven eight nine ten")
+    assert windower.passage("one two three four") is first
+    windower.passage("eleven twelve")  # goes beyond the bound: the one not asked for longest goes
+    assert windower.passage("one two three four") is first
+    longest = windower.passage("word " * 11)
+    assert windower.passage("word " * 11) is not longest

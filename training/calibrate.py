@@ -1,7 +1,9 @@
 """Choose a model's temperature and null bias, and write them into its card.
- python -m training.calibrate MODEL_FOLDER --single PAIRS.json --long ARTICLES.json --logits FOLDER
-[--write]
- PAIRS.json holds questions beside their unanswerable twins, ARTICLES.json articles whose paragraphs
+
+    python -m training.calibrate MODEL_FOLDER --single PAIRS.json --long ARTICLES.json \\
+        --logits FOLDER [--write]
+
+PAIRS.json holds questions beside their unanswerable twins, ARTICLES.json articles whose paragraphs
 are joined (both made by `python -m training.sets`). Neither may hold what the model was trained on,
 nor what it is reported on.
 
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 from qa import squad
 from qa.calibration import area_under_roc, expected_calibration_error
 from qa.reader import LONGEST_ANSWER, Reader
-from qa.spans import WindowLogits, span_logits
+from qa.spans import SpanLogits, WindowLogits
 from qa.squad import Example
 
 TEMPERATURES = np.arange(0.6, 2.01, 0.05)
@@ -63,8 +65,10 @@ def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidenc
     logit, mass, right = [], [], []
     for example in examples:
         passage = reader.windower.passage(example.passage)
-        read = [next(windows) for _ in range(stored["windows"][len(logit)])]
-        logits = span_logits(read, passage.begins, passage.closes, LONGEST_ANSWER)
+        spans = SpanLogits(passage.begins, passage.closes, LONGEST_ANSWER)
+        for _ in range(stored["windows"][len(logit)]):
+            spans.add(next(windows))
+        logits = spans.band
         first, length = divmod(int(logits.argmax()), LONGEST_ANSWER)
         text = example.passage[passage.starts[first] : passage.ends[first + length]]
         right.append(bool(example.references) and squad.exact_match(text, example.references) > 0)
