@@ -1,7 +1,8 @@
 """How long a person waits at first, and how much memory it takes.
 
     python -m benchmarks.startup [--runs 5]
- Each figure is the median of several runs, each in a process of its own: from `python app.py` to
+
+Each figure is the median of several runs, each in a process of its own: from `python app.py` to
 the first page served, the model's loading, and from `python -m qa ask` to its answer. Peak memory
 is that of the app's process after it has answered a question about the long example through its
 API. Linux only (it reads /proc).

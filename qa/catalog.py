@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qa import published
+from qa.calibration import Bin
 from qa.errors import InputError, QAError
 
 DEFAULT = "minilm-l6-squad-int8"
@@ -50,6 +51,10 @@ class ModelCard:
     exact_match: float | None = None
     f1: float | None = None
     measured_on: str = ""
+    training_data: str = ""
+    calibration_error: float | None = None  # expected, of the best answer's score; a share
+    reliability: tuple[Bin, ...] = ()  # its bins
+    area_under_roc: float | None = None  # of no_answer, answerable against unanswerable questions
     temperature: float = 1.0
     null_bias: float | None = None  # see qa.spans.rank; None where no answer cannot be told
     frame: Frame = field(default_factory=Frame)
@@ -81,6 +86,9 @@ class ModelCard:
             "exact_match": self.exact_match,
             "f1": self.f1,
             "measured_on": self.measured_on,
+            "calibration_error": self.calibration_error,
+            "area_under_roc": self.area_under_roc,
+            "training_data": self.training_data,
             "base_model": self.base_model,
             "licence": self.licence,
         }
@@ -169,11 +177,13 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
-    """Build a card from model.json. Its own product's accuracy is the first INT8 entry of
-    `metrics`."""
-    measured: Mapping[str, Any] = next(
-        (entry for entry in data["metrics"] if entry["precision"] == "int8"), {}
-    )
+    """Build a card from model.json. Each figure is that of the first INT8 entry of `metrics` that
+    has it."""
+    entries = [entry for entry in data["metrics"] if entry["precision"] == "int8"]
+
+    def measured(figure: str, otherwise: Any = None) -> Any:
+        return next((entry[figure] for entry in entries if figure in entry), otherwise)
+
     special = data["special_tokens"]
     return ModelCard(
         name=str(data["name"]),
@@ -185,9 +195,13 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
         licence=", ".join(dict.fromkeys(entry["license"] for entry in data["licenses"])),
         parameters=int(data["parameters"]),
         gops_384=float(data["gops_384"]),
-        exact_match=measured.get("exact_match"),
-        f1=measured.get("f1"),
-        measured_on=measured.get("dataset", ""),
+        exact_match=measured("exact_match"),
+        f1=measured("f1"),
+        measured_on=measured("dataset", ""),
+        training_data=str(data.get("training_data", "")),
+        calibration_error=measured("expected_calibration_error"),
+        reliability=tuple(Bin(**entry) for entry in measured("reliability", ())),
+        area_under_roc=measured("area_under_roc"),
         temperature=float(data["temperature"]),
         null_bias=data.get("null_bias"),
         frame=Frame(

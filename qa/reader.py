@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
+
 from qa import catalog
 from qa.catalog import ModelCard
 from qa.errors import InputError
+from qa.lexical import promising
 from qa.session import Session
 from qa.spans import SpanLogits, WindowLogits, squad_best
 from qa.windows import Passage, Window, Windower
@@ -88,6 +91,7 @@ class Reader:
         self.card = card
         self.windower = windower
         self.model = model
+        self.max_characters = MAX_CHARACTERS  # whoever offers it to others may want less
 
     @classmethod
     def load(cls, name: str | Path = catalog.DEFAULT, *, threads: int | None = None) -> Self:
@@ -112,11 +116,13 @@ class Reader:
         self, question: str, passage: str, top_k: int = 3, *, pause: float = 0.2
     ) -> Generator[Result, None, None]:
         """Find answers while the passage is read: return results so far, `pause` seconds of reading
-        apart. The last one is `answer`'s. Closing the iterator stops the reading.
+        apart. The windows that promise most are read first (qa/lexical.py). The last result is
+        `answer`'s. Closing the iterator stops the reading.
 
         Raises InputError as `answer` does, before anything is read.
         """
         _check(question, passage, top_k)
+        self.check_length(passage)
         clock = _Clock()
         question_ids, question_cut = self.windower.question(question)
         if not question_ids:
@@ -136,8 +142,10 @@ class Reader:
         pause: float,
         clock: _Clock,
     ) -> Generator[Result, None, None]:
-        advance = self.windower.capacity(question) - OVERLAP
+        advance = self.advance(question)
         windows = self.windower.count(question, tokens, advance)
+        firsts, capacity = np.arange(windows) * advance, self.windower.capacity(question)
+        order = promising(question, tokens.ids, firsts, capacity)
         logits = SpanLogits(tokens.begins, tokens.closes, LONGEST_ANSWER)
 
         def result(read: int) -> Result:
@@ -160,7 +168,9 @@ class Reader:
             )
 
         due = time.monotonic() + pause
-        for read, window in enumerate(self.windower.windows(question, tokens, advance), 1):
+        for read, window in enumerate(
+            self.windower.windows(question, tokens, advance, order.tolist()), 1
+        ):
             logits.add(self.model.run(window))
             if read < windows and time.monotonic() >= due:
                 clock.lap("run")
@@ -170,25 +180,36 @@ class Reader:
         clock.lap("run")
         yield result(windows)
 
+    def check_length(self, passage: str) -> None:
+        """Raise InputError where a passage has more than `max_characters`."""
+        if len(passage) > self.max_characters:
+            raise InputError(
+                f"The passage has {len(passage):,} characters, the limit is "
+                f"{self.max_characters:,}; ask about a part of it.",
+                "passage",
+            )
+
     def predict_squad(self, question: str, passage: str) -> str:
         """Return the best answer by the protocol of SQuAD model cards: windows that advance by 128
         tokens, run_squad's choice, no rules of ours about words or overlaps. Empty where there is
         no valid span."""
         question_ids, _ = self.windower.question(question)
         tokens = self.windower.passage(passage)
-        windows = self.logits(question_ids, tokens, SQUAD_DOC_STRIDE)
+        windows = list(self.logits(question_ids, tokens, SQUAD_DOC_STRIDE))
         best = squad_best(windows, longest=LONGEST_ANSWER)
         return _answer(tokens, *best, 1.0).text if best else ""
 
     def logits(
         self, question: list[int], passage: Passage, advance: int | None = None
-    ) -> list[WindowLogits]:
-        """Run the model over all windows of a tokenized passage: what answers are ranked from.
+    ) -> Iterator[WindowLogits]:
+        """Run the model over window after window of a tokenized passage: what answers are ranked
+        from. Windows advance by `advance` tokens, by default as `self.advance` says."""
+        advance = advance or self.advance(question)
+        return map(self.model.run, self.windower.windows(question, passage, advance))
 
-        Windows advance by `advance` tokens, by default as far as an overlap of OVERLAP allows.
-        """
-        advance = advance or self.windower.capacity(question) - OVERLAP
-        return [self.model.run(w) for w in self.windower.windows(question, passage, advance)]
+    def advance(self, question: list[int]) -> int:
+        """Return how many tokens windows advance by: as far as an overlap of OVERLAP allows."""
+        return self.windower.capacity(question) - OVERLAP
 
 
 class _Clock:
@@ -226,12 +247,6 @@ def _check(question: str, passage: str, top_k: int) -> None:
         raise InputError("The passage is empty; paste the text to ask about.", "passage")
     if not question.strip():
         raise InputError("The question is empty; type what you want to know.", "question")
-    if len(passage) > MAX_CHARACTERS:
-        raise InputError(
-            f"The passage has {len(passage):,} characters, the limit is {MAX_CHARACTERS:,}; "
-            "ask about a part of it.",
-            "passage",
-        )
     if len(question) > MAX_CHARACTERS:
         raise InputError("The question is longer than any passage; ask in a sentence.", "question")
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_ANSWERS:

@@ -48,7 +48,7 @@ class WindowLogits:
     @property
     def null(self) -> np.float32:
         """The logit of the null span."""
-        return np.float32(_finite(self.start)[0] + _finite(self.end)[0])
+        return np.float32(finite(self.start)[0] + finite(self.end)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class SpanLogits:
         if np.isnan(window.start).any() or np.isnan(window.end).any():
             raise QAError("The model gave logits that are not numbers; install the model again.")
         rows = slice(window.first, window.stop)
-        start = np.where(self._begins[rows], _finite(window.start)[window.passage], -np.inf)
-        end = np.where(self._closes[rows], _finite(window.end)[window.passage], -np.inf)
+        start = np.where(self._begins[rows], finite(window.start)[window.passage], -np.inf)
+        end = np.where(self._closes[rows], finite(window.end)[window.passage], -np.inf)
         ends = sliding_window_view(np.concatenate((end, self._beyond)), self.longest)
         logits = start[:, None] + ends - window.null  # [count, longest]
         np.maximum(self.band[rows], logits, out=self.band[rows])
@@ -132,7 +132,7 @@ class SpanLogits:
         return Ranking(spans, None if null_bias is None else float(weight(null) / total))
 
 
-def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return logits.clip(-_LARGEST, _LARGEST)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -158,8 +158,15 @@ class Windower:
         apart[1:-1] &= starts[1:] >= ends[:-1]  # two tokens of one grapheme cluster stay together
         return Passage(text, ids, starts, ends, apart[:-1], apart[1:])
 
-    def windows(self, question: list[int], passage: Passage, advance: int) -> Iterator[Window]:
-        """Cut windows that advance by `advance` passage tokens (BERT's doc stride).
+    def windows(
+        self,
+        question: list[int],
+        passage: Passage,
+        advance: int,
+        order: Iterable[int] | None = None,
+    ) -> Iterator[Window]:
+        """Cut windows that advance by `advance` passage tokens (BERT's doc stride), in the order of
+        these numbers, by default from the first to the last.
 
         Raises ValueError unless 0 < advance <= capacity(question).
         """
@@ -167,21 +174,20 @@ class Windower:
         if not 0 < advance <= capacity:
             raise ValueError(f"advance is {advance}; it must be between 1 and {capacity}")
         head = [self._cls, *question, *[self._sep] * self.frame.question_separators]
-        for first in range(0, len(passage), advance):
+        for number in order if order is not None else range(self.count(question, passage, advance)):
+            first = number * advance
             body = passage.ids[first : first + capacity]
             input_ids = np.concatenate((head, body, [self._sep]))
             token_type_ids = np.zeros_like(input_ids)
             token_type_ids[len(head) :] = 1
             yield Window(first, len(body), len(head), input_ids, token_type_ids)
-            if first + capacity >= len(passage):
-                break
 
     def capacity(self, question: list[int]) -> int:
         """Return how many passage tokens fit beside this question."""
         return self.frame.max_sequence - 2 - self.frame.question_separators - len(question)
 
     def count(self, question: list[int], passage: Passage, advance: int) -> int:
-        """Return how many windows `windows` yields."""
+        """Return how many windows it takes to read the passage."""
         beyond = max(0, len(passage) - self.capacity(question))
         return -(-beyond // advance) + 1 if len(passage) else 0
 

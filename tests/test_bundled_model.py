@@ -44,8 +44,11 @@ def passage_of(row: dict[str, Any]) -> str:
 def logits(reader: Reader) -> list[list[WindowLogits]]:
     """The bundled model's logits of every row, window by window."""
     return [
-        reader.logits(
-            reader.windower.question(row["question"])[0], reader.windower.passage(passage_of(row))
+        list(
+            reader.logits(
+                reader.windower.question(row["question"])[0],
+                reader.windower.passage(passage_of(row)),
+            )
         )
         for row in ROWS
     ]

@@ -2,11 +2,13 @@
 
 The bundled model's weights, as floats, go into an OpenVINO IR; NNCF quantizes that (symmetric, for
 transformers, calibrated on the examples); the converted model must answer the examples' questions
-as OpenVINO does.
+as OpenVINO does. The long form asks 500 questions of the SQuAD file that VERBATIM_SQUAD names.
 """
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +19,10 @@ import pytest
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from qa import catalog
+from qa import Reader, catalog, squad
 from qa.openvino_ir import convert
+from qa.spans import WindowLogits
+from qa.windows import Window
 from tests import ir_agreement
 from tests.ir_factory import Form, bert
 
@@ -38,9 +42,13 @@ Array = ir_agreement.Array
 
 @pytest.fixture(scope="module")
 def ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The INT8 IR."""
+    """The INT8 IR, for windows of LENGTH tokens."""
+    return int8_ir(tmp_path_factory.mktemp("nncf"), LENGTH)
+
+
+def int8_ir(folder: Path, length: int) -> Path:
+    """Make the INT8 IR, for windows of so many tokens."""
     nncf = pytest.importorskip("nncf")
-    folder = tmp_path_factory.mktemp("nncf")
     weights = float_weights(catalog.find(catalog.DEFAULT).folder / "model.onnx")
     layers = len({name.split(".")[1] for name in weights if name.startswith("layer.")})
     form = Form(
@@ -50,12 +58,12 @@ def ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         heads=weights["words.weight"].shape[1] // SIZE,
         vocabulary=len(weights["words.weight"]),
         positions=len(weights["positions.weight"]),
-        sequence=LENGTH,
+        sequence=length,
         floats="f32",
         embeddings="f32",
     )
     model = openvino.Core().read_model(bert(folder / "float", form, weights))
-    calibration = nncf.Dataset([feed for feed, _ in questions()])
+    calibration = nncf.Dataset([feed for feed, _ in questions(length)])
     quantized = nncf.quantize(
         model,
         calibration,
@@ -76,7 +84,7 @@ def test_same_answers_as_openvino(ir: Path, tmp_path: Path) -> None:
     session = ir_agreement.onnx_session(converted.path)
     ours: list[tuple[int, int]] = []
     theirs: list[tuple[int, int]] = []
-    for feed, (first, last) in questions():
+    for feed, (first, last) in questions(LENGTH):
         for found, (starts, ends) in (
             (ours, session.run(None, feed)),
             (theirs, (compiled(feed)[0], compiled(feed)[1])),
@@ -89,12 +97,65 @@ def test_same_answers_as_openvino(ir: Path, tmp_path: Path) -> None:
     assert [s for s in agreed if s.equal < 0.999 or s.furthest > 1] == []
 
 
-def questions() -> Iterator[tuple[dict[str, Array], tuple[int, int]]]:
+class OpenVinoModel:
+    """An IR for windows of a fixed length under OpenVINO, in place of `qa.session.Session`."""
+
+    def __init__(self, ir: Path, length: int) -> None:
+        hint = {"INFERENCE_PRECISION_HINT": "f32"}
+        self._compiled = openvino.Core().compile_model(ir, "CPU", hint)
+        self._length = length
+
+    def run(self, window: Window) -> WindowLogits:
+        n = len(window.input_ids)
+        rows = {
+            "input_ids": window.input_ids,
+            "attention_mask": np.ones(n, np.int64),
+            "token_type_ids": window.token_type_ids,
+            "position_ids": np.arange(self._length),
+        }
+        found = self._compiled(
+            {name: np.pad(row, (0, self._length - len(row)))[None] for name, row in rows.items()}
+        )
+        start, end = (found[output].reshape(-1)[:n] for output in range(2))
+        return WindowLogits(window.first, window.count, window.offset, start, end)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_same_answers_on_squad(tmp_path: Path) -> None:
+    if "VERBATIM_SQUAD" not in os.environ:
+        pytest.skip("VERBATIM_SQUAD does not name a SQuAD file")
+    bundled = catalog.find(catalog.DEFAULT)
+    length = bundled.frame.max_sequence
+    ir = int8_ir(tmp_path, length)
+    folder = convert(ir, tmp_path / "converted").path.parent
+    shutil.copy(bundled.folder / "tokenizer.json", folder)
+    converted = Reader.load(folder)
+    reference = Reader(bundled, converted.windower, OpenVinoModel(ir, length))
+    examples = squad.spread(squad.read(Path(os.environ["VERBATIM_SQUAD"])), 500)
+    ours, theirs = (
+        [reader.predict_squad(example.question, example.passage) for example in examples]
+        for reader in (converted, reference)
+    )
+    same = sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(examples)
+    accuracy = [
+        [
+            100 * sum(metric(p, e.references) for p, e in zip(found, examples, strict=True)) / 500
+            for metric in (squad.exact_match, squad.f1)
+        ]
+        for found in (ours, theirs)
+    ]
+    print(f"same {same:.1%}; EM and F1 converted {accuracy[0]}, OpenVINO {accuracy[1]}")  # noqa: T201
+    assert same >= 0.99
+    assert accuracy[0] == pytest.approx(accuracy[1], abs=0.2)
+
+
+def questions(length: int) -> Iterator[tuple[dict[str, Array], tuple[int, int]]]:
     """The examples' questions whose answer is in the first window of the passage: the window, and
     where in it the passage is."""
     tokenizer = Tokenizer.from_file(str(catalog.find(catalog.DEFAULT).folder / "tokenizer.json"))
-    tokenizer.enable_truncation(LENGTH, strategy="only_second")
-    tokenizer.enable_padding(length=LENGTH)
+    tokenizer.enable_truncation(length, strategy="only_second")
+    tokenizer.enable_padding(length=length)
     for name, example in json.loads((EXAMPLES / "questions.json").read_text("utf-8")).items():
         passage = (EXAMPLES / name).read_text("utf-8")
         for question in example["questions"]:
@@ -103,7 +164,7 @@ def questions() -> Iterator[tuple[dict[str, Array], tuple[int, int]]]:
                 "input_ids": window.ids,
                 "attention_mask": window.attention_mask,
                 "token_type_ids": window.type_ids,
-                "position_ids": list(range(LENGTH)),
+                "position_ids": list(range(length)),
             }
             feed = {key: np.array([row], np.int64) for key, row in rows.items()}
             tokens = [index for index, part in enumerate(window.sequence_ids) if part == 1]

@@ -116,6 +116,13 @@ def test_answers_stream_while_the_passage_is_read(reader: Reader) -> None:
     assert untimed(results[-1]) == untimed(reader.answer("Who was the keeper?", text))
 
 
+def test_what_promises_most_is_read_first(reader: Reader) -> None:
+    text = prose(2000) + "\n\n" + PASSAGE + "\n\n" + prose(2000)
+    first = next(reader.stream("Who was the keeper of Skerry Point?", text, pause=0))
+    assert (first.read, first.answers[0].text) == (1, "Mara Quill")
+    assert first.windows > 10
+
+
 def test_closing_the_stream_stops_the_reading(reader_of: Callable[[Model], Reader]) -> None:
     class Counting(RandomModel):
         runs = 0

@@ -83,8 +83,11 @@ def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidenc
 def _run(reader: Reader, examples: Sequence[Example], file: Path) -> dict[str, np.ndarray]:
     """Run the model over all examples and keep what it said."""
     read = [
-        reader.logits(
-            reader.windower.question(example.question)[0], reader.windower.passage(example.passage)
+        list(
+            reader.logits(
+                reader.windower.question(example.question)[0],
+                reader.windower.passage(example.passage),
+            )
         )
         for example in examples
     ]

@@ -42,10 +42,31 @@ def write(folder: Path, about: Path, fp32: onnx.ModelProto, recipe: dict[str, An
 def add_metric(folder: Path, metric: dict[str, Any]) -> None:
     """Add the figures of an evaluation to a card."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    key = ("dataset", "precision")
+    key = ("dataset", "precision", "protocol")
     others = [old for old in card["metrics"] if [old[k] for k in key] != [metric[k] for k in key]]
     card["metrics"] = [*others, metric]
     _save(folder, card)
+
+
+def figures(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what a card keeps of an evaluation's report, rounded. Where questions without an
+    answer are among them, accuracy is that of the others."""
+    accuracy = report.get("has_answer", report)
+    no_answer = report.get("no_answer", {})
+    kept = {
+        "exact_match": (accuracy["exact_match"], 2),
+        "f1": (accuracy["f1"], 2),
+        "right_paragraph": (report.get("right_paragraph"), 2),
+        "expected_calibration_error": (report.get("expected_calibration_error"), 4),
+        "area_under_roc": (no_answer.get("area_under_roc"), 4),
+        "no_answer_accuracy": (no_answer.get("accuracy"), 2),
+    }
+    rounded = {name: round(v, digits) for name, (v, digits) in kept.items() if v is not None}
+    bins = [
+        {name: round(value, 4) for name, value in each.items()}
+        for each in report.get("reliability", ())
+    ]
+    return {"questions": report["total"], **rounded} | ({"reliability": bins} if bins else {})
 
 
 def parameters(model: onnx.ModelProto) -> int:
@@ -100,14 +121,13 @@ def main() -> None:
     parser.add_argument("--command", required=True, help="what was typed")
     options = parser.parse_args()
     report = json.loads(options.report.read_text(encoding="utf-8"))
-    metric = {
+    told = {
         "dataset": options.dataset,
-        "questions": report["total"],
-        "exact_match": round(report["exact_match"], 2),
-        "f1": round(report["f1"], 2),
         "precision": options.precision,
+        "protocol": report["repeat"]["protocol"],
         "command": options.command,
     }
+    metric = {**told, **figures(report)}
     add_metric(options.folder, metric)
 
 

@@ -3,7 +3,8 @@ runs.
 
     python -m training.sets unanswerable IN.json OUT.json --tokenizer tokenizer.json
     python -m training.sets regroup IN.json OUT.json --paragraphs 40
- `unanswerable` asks every question twice: of its own paragraph, and of the most similar other
+
+`unanswerable` asks every question twice: of its own paragraph, and of the most similar other
 paragraph of its article that lacks the answer, where there is one (SQuAD's 2.0 layout; the twin's
 id ends in "-elsewhere"). `regroup` deals the paragraphs out into articles of so many each, for sets
 whose own articles have one or two.

@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
+from qa.calibration import Bin
 from qa.catalog import Frame, read_card
 from qa.windows import Windower
 from training import card
@@ -116,8 +117,19 @@ def test_the_card_says_what_is_in_the_folder(fp32: Path, int8: Path) -> None:
     dense = 2 * (4 * width * width + 2 * width * inside) + 2 * width
     attention = 2 * 2 * tokens * tokens * width
     assert card.gops(model, tokens) == pytest.approx(2 * (tokens * dense + attention) / 1e9)
-    figures = {"dataset": "made up", "precision": "int8", "exact_match": 50.0, "f1": 60.0}
+    told = {"dataset": "made up", "precision": "int8", "protocol": "app"}
+    report = {
+        "total": 4,
+        "exact_match": 50.004,
+        "f1": 60.0,
+        "expected_calibration_error": 0.12345,
+        "reliability": [{"count": 4, "score": 0.51234, "right": 0.5}],
+        "no_answer": {"area_under_roc": 0.75, "accuracy": 70.0},
+    }
     for f1 in (60.0, 61.0):
-        card.add_metric(int8, figures | {"f1": f1})
-    assert json.loads((int8 / "model.json").read_text("utf-8"))["metrics"] == [figures | {"f1": 61}]
-    assert read_card(int8).f1 == 61
+        card.add_metric(int8, told | card.figures(report | {"f1": f1}))
+    assert len(json.loads((int8 / "model.json").read_text("utf-8"))["metrics"]) == 1
+    again = read_card(int8)
+    assert (again.exact_match, again.f1, again.area_under_roc) == (50.0, 61.0, 0.75)
+    assert again.calibration_error == 0.1235
+    assert again.reliability == (Bin(4, 0.5123, 0.5),)
