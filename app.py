@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib.util
 import inspect
 import os
 import socket
@@ -17,6 +18,9 @@ from typing import Any, NoReturn
 
 from qa import catalog
 from qa.errors import InputError, QAError
+
+# A long novel has a million; reading it takes a laptop half a minute.
+MAX_CHARS = 2_000_000
 
 _VARIABLES = """\
 environment variables:
@@ -33,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Gradio would otherwise tell its makers that it was started.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
+        if options.mcp and importlib.util.find_spec("mcp") is None:
+            raise QAError('--mcp needs one more library: pip install "gradio[mcp]".')
         if options.port is not None:
             _check_free(options.host, options.port)
         _serve(options)
@@ -81,6 +87,19 @@ def _parser() -> argparse.ArgumentParser:
         help="the model that answers first: name, alias or folder (%(default)s)",
     )
     parser.add_argument(
+        "--max-chars",
+        type=_count,
+        default=MAX_CHARS,
+        metavar="N",
+        help="refuse passages of more than N characters (%(default)s)",
+    )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="also offer the endpoints as tools to MCP clients, at /gradio_api/mcp/ (needs: "
+        'pip install "gradio[mcp]")',
+    )
+    parser.add_argument(
         "--no-fetch",
         action="store_true",
         help="let visitors neither fetch nor remove models (always so with --share and on a "
@@ -97,6 +116,12 @@ def _may_fetch(options: argparse.Namespace) -> bool:
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of characters")
     return int(text)
 
 
@@ -123,10 +148,11 @@ def _check_free(host: str, port: int) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     # Imported only here: mistakes are told at once, and a bad model before Gradio takes its time.
+    from qa.documents import Limits
     from ui.readers import Readers
 
     _preinstall()
-    readers = Readers(options.model)
+    readers = Readers(options.model, options.max_chars)
     with _without_stub_files():
         import gradio  # noqa: F401
 
@@ -139,11 +165,14 @@ def _serve(options: argparse.Namespace) -> None:
         share=options.share,
         auth=options.auth,
         theme=theme.theme(),
-        css_paths=[page.HERE / "style.css"],
+        css_paths=sorted(page.HERE.glob("*.css")),
+        head=page.head(),
         favicon_path=page.HERE / "favicon.svg",
         footer_links=[],
         run_history=False,  # would keep what visitors ask in their browsers
         enable_monitoring=False,
+        mcp_server=options.mcp,
+        max_file_size=Limits().bytes,
         ssr_mode=False,
         quiet=True,
         prevent_thread_lock=True,

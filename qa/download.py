@@ -56,7 +56,7 @@ def client(scheme: str) -> httpx.Client:
         if request.url.scheme not in allowed:
             raise QAError(
                 f"The server redirects to {_shown(request.url)}, which is not trusted; "
-                "choose another with --mirror."
+                "choose another."
             )
 
     try:
@@ -95,7 +95,7 @@ def from_web(
         _accept(part, file, _shown(httpx.URL(address)), target)
         return
     shown = " or ".join(_shown(httpx.URL(address)) for address in addresses)
-    raise QAError(f"There is no {shown}; choose a source that has it with --mirror.")
+    raise QAError(f"There is no {shown}; choose a source that has it.")
 
 
 def from_folder(paths: Sequence[Path], file: RemoteFile, target: Path, report: Report) -> None:
@@ -105,7 +105,7 @@ def from_folder(paths: Sequence[Path], file: RemoteFile, target: Path, report: R
     """
     there = [path for path in paths if path.is_file()]
     if not there:
-        raise QAError(f"There is no {paths[0]}; choose a folder that has it with --mirror.")
+        raise QAError(f"There is no {paths[0]}; choose a folder that has it.")
     source = next((path for path in there if path.stat().st_size == file.size), there[0])
     _check_length(source.stat().st_size, file, str(source))
     part = _Part(target)
@@ -174,14 +174,14 @@ def _download(
                 raise BrokenOffError(
                     f"{_shown(httpx.URL(address))} could not be fetched "
                     f"({str(error) or type(error).__name__}); "
-                    "fetch again to go on from here, or choose another source with --mirror."
+                    "fetch again to go on from here, or choose another source."
                 ) from error
             wait = error.wait if isinstance(error, _PassingError) else 0.0
             time.sleep(min(max(wait, BACK_OFF * 2 ** (failures - 1)), LONGEST_WAIT))
         except httpx.HTTPError as error:  # too many redirects
             raise QAError(
                 f"{_shown(httpx.URL(address))} could not be fetched: {error}; "
-                "choose another source with --mirror."
+                "choose another source."
             ) from error
 
 
@@ -231,7 +231,7 @@ def _check_answer(response: httpx.Response, file: RemoteFile) -> None:
     if status != 200 and not ranged:
         raise QAError(
             f"{shown} could not be fetched: the server answers {status} "
-            f"{response.reason_phrase}; choose another source with --mirror."
+            f"{response.reason_phrase}; choose another source."
         )
     if ranged:
         length = response.headers.get("Content-Range", "").rpartition("/")[2]
@@ -260,8 +260,7 @@ def _check_length(length: int, file: RemoteFile, where: str) -> None:
 
 def _wrong(where: str, how: str) -> QAError:
     return QAError(
-        f"{where} is not the file its publisher describes: {how}; "
-        "choose another source with --mirror."
+        f"{where} is not the file its publisher describes: {how}; choose another source."
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa.errors import InputError
-from qa.reader import LONGEST_ANSWER, Reader
+from qa.reader import LONGEST_ANSWER, MAX_ANSWERS, Reader
 from qa.spans import Ranking, SpanLogits, WindowLogits, finite
 
 CANDIDATES = 20  # how long the n-best list is, as in BERT's run_squad
@@ -144,6 +144,8 @@ class Reading:
 
         Raises InputError where there is no such answer, or none may stand there.
         """
+        if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= MAX_ANSWERS:
+            raise InputError(f"The rank must be a whole number from 1 to {MAX_ANSWERS}.", "rank")
         spans = SpanLogits(self._passage.begins, self._passage.closes, LONGEST_ANSWER)
         for window in self._read:
             spans.add(window)
@@ -180,20 +182,23 @@ class Reading:
         """Return first and last token of the answer of this rank."""
         if not ranking.spans:
             raise InputError("The passage has no words that this model can read.", "passage")
-        if not 1 <= rank <= len(ranking.spans):
-            raise InputError(f"There is no answer number {rank}; choose one of those given.")
+        if rank > len(ranking.spans):
+            raise InputError(f"There is no answer number {rank}; choose a better one.", "rank")
         chosen = ranking.spans[rank - 1]
         return chosen.first, chosen.last
 
     def _tokens_of(self, start: int, end: int) -> tuple[int, int]:
         """Return first and last token of the span from `start` to `end`."""
         tokens = self._passage
+        if not (isinstance(start, int) and isinstance(end, int)):
+            raise InputError("Where a span starts and ends must be whole numbers.", "start")
         firsts = np.flatnonzero((tokens.starts == start) & tokens.begins)
         lasts = np.flatnonzero((tokens.ends == end) & tokens.closes)
         if not (len(firsts) and len(lasts) and 0 <= lasts[0] - firsts[0] < LONGEST_ANSWER):
             raise InputError(
                 f"No answer can stand from {start} to {end}; choose whole words, "
-                f"at most {LONGEST_ANSWER} tokens of them."
+                f"at most {LONGEST_ANSWER} tokens of them.",
+                "start",
             )
         return int(firsts[0]), int(lasts[0])
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from qa import catalog
+from qa import catalog, engines
 from qa.catalog import ModelCard
 from qa.errors import InputError
 from qa.lexical import promising
@@ -94,15 +94,21 @@ class Reader:
         self.max_characters = MAX_CHARACTERS  # whoever offers it to others may want less
 
     @classmethod
-    def load(cls, name: str | Path = catalog.DEFAULT, *, threads: int | None = None) -> Self:
+    def load(
+        cls,
+        name: str | Path = catalog.DEFAULT,
+        *,
+        threads: int | None = None,
+        engine: str | None = None,
+    ) -> Self:
         """Load a model by catalog name, alias or folder, to run on `threads` processors (by default
-        all it may use).
+        all it may use) with one of `qa.engines` (by default QA_ENGINE's, else ONNX Runtime's own).
 
-        Raises InputError where there is no such model, QAError where it is damaged.
+        Raises InputError where there is no such model or engine, QAError where it is damaged.
         """
-        card = catalog.find(name)
+        card, engine = catalog.find(name), engines.chosen(engine)
         windower = Windower(card.folder / "tokenizer.json", card.frame, LONGEST_ANSWER)
-        return cls(card, windower, Session(card.folder / "model.onnx", threads))
+        return cls(card, windower, Session(card.folder / "model.onnx", threads, engine))
 
     def answer(self, question: str, passage: str, top_k: int = 3) -> Result:
         """Find the `top_k` answers to a question in a passage of any length up to MAX_CHARACTERS.

@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
-from qa import processors
+from qa import engines
 from qa.errors import QAError
 from qa.spans import WindowLogits
 from qa.windows import Window
@@ -32,28 +31,14 @@ _END_NAMES = ("output_e", "end_logits", "end")
 class Session:
     """A loaded model. Safe to share between threads."""
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, engine: str = engines.DEFAULT
+    ) -> None:
         """Load the model at `path` to run on `threads` processors, by default all it may use.
 
-        Raises QAError where the file is no model ONNX Runtime can run, or not one of this kind.
+        Raises QAError where the file is no model the engine can run, or not one of this kind.
         """
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or processors.usable()
-        # Spinning threads take the processor from everything else between two windows.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # "session.x64quantprecision" stays unset: with it ONNX Runtime 1.31 multiplies uint8 by
-        # uint8 even where VNNI or AMX make that needless, at less than half the speed. The bundled
-        # weights cannot saturate 16 bits (training/quantize.py).
-        # The arena keeps the largest window's memory for ever and grows with every new length
-        # (microsoft/onnxruntime#11627).
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions have no common base
-            raise QAError(
-                f"{path} is not a model ONNX Runtime can run; install it again."
-            ) from error
+        self._session = engines.session(path, engine, threads)
         self._inputs = self._input_roles(path)
         self._outputs = self._output_roles(path)
         shape = self._session.get_inputs()[0].shape

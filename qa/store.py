@@ -253,7 +253,7 @@ def _install(
     except QAError as error:
         raise QAError(
             f"{entry.name} was fetched and converted, but cannot be run here, so it is not "
-            "installed; try another precision with --precision."
+            "installed; try another precision."
         ) from error
     card = entry.card() | {
         "precision": precision,

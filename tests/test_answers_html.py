@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa import Answer, Result
+from qa.documents import Document
 from tests.texts import any_text
-from ui.answers import carried, draw_answers, draw_error, draw_passage
+from ui.answers import DRAWN_WHOLE, carried, draw_answers, draw_error, draw_passage
 from ui.theme import PALETTE
 
 
@@ -89,12 +90,15 @@ def test_nothing_a_passage_holds_becomes_an_element(
 ) -> None:
     passage, spans = case
     result = result_of(passage, *spans)
-    html = draw_answers(result, passage) + draw_passage(result, passage) + draw_error(passage)
+    copied = {"JSON": passage, "CSV": passage}
+    html = draw_answers(result, passage, taken_along=copied, link=passage)
+    html += draw_passage(result, passage) + draw_error(passage)
     ours = {"strong", "p", "ol", "li", "b", "span", "div", "i", "em", "mark", "dl", "dt", "dd"}
+    ours |= {"button"}
     for tag, attributes in Page(html).elements:
         assert tag in ours
         assert set(attributes) <= {"class", "data-rank", "style", "role", "dir", "tabindex"} | {
-            "aria-label"
+            *("aria-label", "aria-current", "type", "data-copy", "data-link")
         }
     html.encode("utf-8")  # no lone surrogate is left
 
@@ -110,6 +114,52 @@ def test_each_answer_is_drawn_with_its_score_in_its_sentence() -> None:
     assert "It closed in &lt;<em>1957</em>&gt; &amp; was pulled down.</p>" in items[0]
     assert "It opened in <em>1901</em>.</p>" in items[1]
     assert "40.0%" in items[1]
+
+
+def test_what_is_copied_is_what_was_written() -> None:
+    passage = 'Say "1 < 2".\n\tSay <b>.'
+    copied = {"CSV": '1,"=x"\n2,y'}
+    page = Page(draw_answers(result_of(passage, (4, 23)), passage, taken_along=copied, link="a=1"))
+    buttons = [attributes for tag, attributes in page.elements if tag == "button"]
+    assert [button.get("data-copy") for button in buttons] == [
+        *(None, passage[4:23], copied["CSV"], None)
+    ]
+    assert buttons[-1]["data-link"] == "a=1"
+
+
+def test_answers_say_their_page() -> None:
+    passage = "One page. Another page."
+    result = result_of(passage, (10, 17), (0, 3))
+    assert "vb-page" not in draw_answers(result, passage)
+    html = draw_answers(result, passage, Document(passage, (0, 10)))
+    assert re.findall(r'"vb-page">(.*?)<', html) == ["page 2", "page 1"]
+
+
+def test_nothing_is_announced_while_more_is_read() -> None:
+    passage = "A word."
+    html = draw_answers(result_of(passage, (2, 6), read=1), passage, reading=True)
+    assert 'role="status"></p>' in html
+    assert "Stopped" not in html
+    stopped = draw_answers(result_of(passage, (2, 6), read=1), passage)
+    assert "1 of 2 windows were read" in stopped
+    assert 'role="status">Stopped. 1 answer. The best' in stopped
+
+
+LONG = "".join(f"{number:07} " for number in range(DRAWN_WHOLE * 3 // 8))
+
+
+@given(st.lists(st.integers(0, len(LONG) // 8 - 1), max_size=6, unique=True))
+def test_of_a_very_long_passage_what_is_around_the_answers_is_drawn(words: list[int]) -> None:
+    spans = [(8 * word, 8 * word + 7) for word in words]
+    html = draw_passage(result_of(LONG, *spans), LONG)
+    assert len(html) < 120_000
+    gap = re.compile('<p class="vb-gap">.*?</p>')
+    page = Page(gap.sub("|", html), inside="vb-passage")
+    assert sorted(page.marks) == [(str(i), LONG[s:e]) for i, (s, e) in enumerate(spans, 1)]
+    stretches = page.text.split("|")
+    assert all(stretch in LONG for stretch in stretches)
+    for start, end in spans:
+        assert any(LONG[max(0, start - 1000) : end + 1000] in stretch for stretch in stretches)
 
 
 def test_a_result_is_announced_once() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from qa import Reader
 from qa.__main__ import main
+from tests.document_files import pdf
 
 ROOT = Path(__file__).parent.parent
 PASSAGE = "The lamp was lit in 1874 by Mara Quill. She kept it for forty years."
@@ -88,6 +89,19 @@ def test_ask_for_people_reads_standard_input() -> None:
     assert "2." not in out
 
 
+def test_ask_says_the_page_of_a_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = tmp_path / "book.pdf"
+    book.write_bytes(pdf([["A book about a lamp."], [PASSAGE]]))
+    asked = ["ask", "Who lit the lamp?", "--text", str(book), "--top-k", "1"]
+    assert main(asked) == 0
+    assert "page 2, characters" in capsys.readouterr().out
+    assert main([*asked, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
+    assert (answer["text"], answer["page"]) == ("Mara Quill", 2)
+
+
 def test_a_console_that_cannot_show_a_character(passage_file: Path) -> None:
     passage_file.write_text("İlhan sang.", encoding="utf-8")
     code, out, _ = run("ask", "Who sang?", "--text", passage_file, PYTHONIOENCODING="ascii")
@@ -121,14 +135,26 @@ def test_models() -> None:
     assert "minilm-l6-squad-int8" in run("models")[1]
 
 
+def test_bench() -> None:
+    code, out, err = run("bench", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["model"] == "minilm-l6-squad-int8"
+    assert [found["tokens"] for found in report["lengths"]] == [64, 128, 256, 384]
+    for found in report["lengths"]:
+        assert found["tokens_per_second"] == pytest.approx(
+            1000 * found["tokens"] / found["milliseconds"]
+        )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["ask", "", "--text", "PASSAGE"], 2, "The question is empty"),
-        (["ask", "Who?", "--text", "BLANK"], 2, "The passage is empty"),
+        (["ask", "Who?", "--text", "BLANK"], 2, "blank.txt has no text in it"),
         (["ask", "Who?", "--text", "MISSING"], 2, "cannot be read"),
         (["ask", "Who?", "--text", "FOLDER"], 2, "cannot be read"),
-        (["ask", "Who?", "--text", "LATIN"], 2, "is not UTF-8 text"),
+        (["ask", "Who?", "--text", "BINARY"], 2, "binary.txt is no text"),
         (["ask", "Who?", "--text", "PASSAGE", "--top-k", "0"], 2, "from 1 to 100"),
         (["ask", "Who?", "--text", "PASSAGE", "--model", "none"], 2, "There is no model 'none'"),
         (["ask", "Who?", "--text", "PASSAGE", "--model", "FOLDER"], 1, "has no model.onnx"),
@@ -148,12 +174,12 @@ def test_errors_are_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "blank.txt").write_text(" \n", encoding="utf-8")
-    (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))
+    (tmp_path / "binary.txt").write_bytes(bytes(range(32)))
     files = {
         "PASSAGE": passage_file,
         "SQUAD": squad_file,
         "BLANK": tmp_path / "blank.txt",
-        "LATIN": tmp_path / "latin.txt",
+        "BINARY": tmp_path / "binary.txt",
         "MISSING": tmp_path / "missing.txt",
         "FOLDER": tmp_path,
     }

@@ -1,6 +1,7 @@
 """The example passages and their questions keep what is promised of them; the scripts beside them
 run."""
 
+import csv
 import json
 import re
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
+
+from tests.document_files import pdf
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples"
@@ -192,3 +195,42 @@ def test_call_the_api_says_that_nobody_answers_and_asks_nobody_else() -> None:
     assert done.stderr.startswith(f"No Verbatim answers at {url};")
     assert done.stderr.count("\n") == 1
     assert set(done.stdout.split()) == {"127.0.0.1"}
+
+
+def test_ask_a_folder_gives_a_line_for_each_file_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "mill.md").write_text("The mill was sold to Ann Reed.", encoding="utf-8")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "sale.pdf").write_bytes(pdf([["A sale."], ["Bob Hill bought it."]]))
+    (tmp_path / "broken.docx").write_bytes(b"nothing")
+    (tmp_path / "picture.png").write_bytes(b"no text")
+    done = run("-m", "examples.ask_a_folder", str(tmp_path), "Who bought it?")
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"{tmp_path / 'broken.docx'}: broken.docx is no DOCX file")
+    assert done.stderr.count("\n") == 1
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    found = {Path(row["file"]).name: (row["page"], row["answer"]) for row in rows}
+    assert found == {"mill.md": ("", "Ann Reed"), "sale.pdf": ("2", "Bob Hill")}
+    assert float(rows[0]["score"]) >= float(rows[1]["score"]) > 0
+
+
+def test_ask_a_folder_says_that_there_is_nothing_to_ask(tmp_path: Path) -> None:
+    done = run("-m", "examples.ask_a_folder", str(tmp_path), "Who?")
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path} holds no text that could be asked.\n"
+
+
+# Runs the cells of a notebook one after the other, as Jupyter does.
+NOTEBOOK = """
+import json, sys
+shared = {}
+for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
+    if cell["cell_type"] == "code":
+        exec("".join(cell["source"]), shared)
+"""
+
+
+def test_the_notebook_runs_from_top_to_bottom() -> None:
+    done = run("-c", NOTEBOOK, "examples/ask_in_a_notebook.ipynb")
+    assert done.stderr == ""
+    assert "Tape, Theodolite, Lichen and Gust" in done.stdout
+    assert re.search(r"^1 of \d+ windows: ", done.stdout, re.MULTILINE)

@@ -6,7 +6,7 @@ from qa.lexical import promising
 
 
 def order(question: list[int], ids: list[int], firsts: list[int], capacity: int) -> list[int]:
-    return promising(question, np.array(ids), np.array(firsts), capacity).tolist()
+    return list(promising(question, np.array(ids), np.array(firsts), capacity))
 
 
 def test_windows_with_more_of_the_questions_tokens_come_first() -> None:

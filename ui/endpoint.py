@@ -1,14 +1,17 @@
-"""What other programs call over HTTP: `/answer` gives as JSON what the command line gives."""
+"""What other programs call over HTTP: `/answer` gives as JSON what the command line gives,
+`/answer_many` the same for many questions, `/models` the models."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.components.api_component import Api
 
-from qa import QAError
+from qa import QAError, answer_sheet, catalog, questionnaire
+from qa.documents import Document
 from ui.answers import carried
 from ui.readers import Readers
 
@@ -57,3 +60,54 @@ def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
         return result
 
     return answer
+
+
+def answer_many_with(readers: Readers) -> Callable[..., dict[str, Any]]:
+    """Return the function behind `/answer_many`."""
+
+    def answer_many(
+        questions: str, passage: str = "", model: str | None = None, top_k: int | None = 1
+    ) -> dict[str, Any]:
+        """Find the words that answer each of many questions.
+
+        Parameters:
+            questions: One a line; or a CSV with a column question and, if you like, passage, id and
+                answer (what you expect); or a JSON text of SQuAD's layout. At most 1,000.
+            passage: The text that questions without a passage of their own are asked of.
+            model: Name or alias of an installed model; the default one if left out.
+            top_k: How many answers to return for each question, from 1 to 100.
+
+        Returns:
+            An object with model, questions (how many), errors (how many), where expected answers
+            are known exact_match and f1 in percent over with_reference questions, and rows: for
+            each question its id, question, passage (its title), answers (text, start, end and score
+            each, best first) and no_answer, or error.
+        """
+        try:
+            reader = readers.get(model)
+            items = questionnaire.read(questions, Document(passage))
+            rows = list(answer_sheet.ask(reader, items, 1 if top_k is None else top_k))
+        except QAError as error:
+            raise gr.Error(carried(str(error)), print_exception=False) from error
+        sheet = json.dumps(answer_sheet.to_dict(rows), ensure_ascii=False)
+        return {"model": reader.card.name, **json.loads(carried(sheet))}
+
+    return answer_many
+
+
+def models_with(readers: Readers) -> Callable[[], dict[str, Any]]:
+    """Return the function behind `/models`."""
+
+    def models() -> dict[str, Any]:
+        """List the models that can be asked, and those that the owner of this host could fetch.
+
+        Returns:
+            An object with models: for each its name, aliases, title, whether it is installed and
+            answers by default, size in bytes, exact_match and f1 in percent, and more of its card.
+        """
+        cards = readers.cards()
+        there = {card.name for card in cards}
+        others = [card for card in catalog.not_installed() if card.name not in there]
+        return {"models": [card.to_dict() for card in [*cards, *others]]}
+
+    return models

@@ -1,18 +1,20 @@
-"""How models are drawn, as escaped HTML: the table of all of them, and how far a fetch is.
+"""How models are drawn, as escaped HTML: the table of all of them, how quick they are, and how far
+a fetch is.
 
-Pure functions from cards and progress to a string. No styling, no Gradio and no fetching is known
-here.
+Pure functions from cards, figures and progress to a string. No styling, no Gradio and no fetching
+is known here.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from qa import ModelCard
+from qa.speed import LENGTHS, Speed
 from qa.store import Progress
 
-_COLUMNS = ("Model", "Size", "Parameters", "GOps", "EM", "F1", "Licence", "State")
+_COLUMNS = ("Model", "Size", "GOps", "EM", "F1", "ECE", "Trained on", "Licence", "State")
 _UNKNOWN = '<span class="vb-unknown">unknown</span>'
 
 
@@ -24,10 +26,49 @@ def draw_table(cards: Iterable[ModelCard], default: str) -> str:
     return (
         '<table class="vb-models" role="table"><caption>GOps are billions of operations for one '
         "window of 384 tokens; EM (exact match) and F1 are in percent, of the answers to the "
-        "questions named in small print.</caption>"
+        "questions named in small print; ECE is how far scores are from the share that is right, "
+        "in percent.</caption>"
         f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table>'
     )
+
+
+def draw_speeds(cards: Iterable[ModelCard], speeds: Mapping[str, Sequence[Speed]]) -> str:
+    """Draw how long a question takes with the models that were measured; "" where none was."""
+    rows = "".join(
+        f'<tr role="row"><th scope="row" role="rowheader">{_text(card.title or card.name)}</th>'
+        f"{''.join(map(_speed_cell, speeds[card.name]))}</tr>"
+        for card in cards
+        if card.name in speeds
+    )
+    heads = "".join(
+        f'<th scope="col" role="columnheader">{_tokens(length)}</th>' for length in LENGTHS
+    )
+    return (
+        '<table class="vb-speeds" role="table"><thead role="rowgroup"><tr role="row">'
+        f'<th scope="col" role="columnheader">Model</th>{heads}</tr></thead>'
+        f'<tbody role="rowgroup">{rows}</tbody></table>'
+        if rows
+        else ""
+    )
+
+
+def draw_measuring(title: str, done: int) -> str:
+    """Draw how far a measurement is."""
+    return (
+        f'<p class="vb-unseen" role="status">Measuring {_text(title)}</p>'
+        f'<p class="vb-progress"><progress aria-label="Measured" value="{done}" '
+        f'max="{len(LENGTHS)}"></progress><span aria-hidden="true">{done} of {len(LENGTHS)} '
+        "lengths</span></p>"
+    )
+
+
+def draw_measured(title: str) -> str:
+    return f'<p class="vb-unseen" role="status">{_text(title)} is measured.</p>'
+
+
+def draw_added(title: str) -> str:
+    return f'<p class="vb-note" role="status">{_text(title)} is added. Every page offers it.</p>'
 
 
 def draw_status(title: str, says: str) -> str:
@@ -79,17 +120,21 @@ def megabytes(size: int) -> str:
 def _row(card: ModelCard, default: str) -> str:
     names = "".join(f"<code>{_text(name)}</code>" for name in (card.name, *card.aliases))
     base = f"<small>made from {_text(card.base_model)}</small>" if card.base_model else ""
-    parameters = f"{card.parameters / 1e6:,.3g} million" if card.parameters else _UNKNOWN
+    parameters = (
+        f"<small>{card.parameters / 1e6:,.3g} million parameters</small>" if card.parameters else ""
+    )
+    error = None if card.calibration_error is None else 100 * card.calibration_error
     measured = f"<small>{_text(card.measured_on)}</small>" if card.measured_on else ""
     state = "Installed" if card.installed else "Not installed"
     if card.name == default:
         state += "<small>answers first</small>"
     values = (
-        megabytes(card.size) + ("" if card.installed else "<small>to fetch</small>"),
-        parameters,
+        megabytes(card.size) + ("" if card.installed else "<small>to fetch</small>") + parameters,
         _number(card.gops_384),
         _number(card.exact_match),
         _number(card.f1) + measured,
+        _number(error),
+        _text(card.training_data) or _UNKNOWN,
         _text(card.licence) or _UNKNOWN,
         state,
     )
@@ -101,6 +146,17 @@ def _row(card: ModelCard, default: str) -> str:
         f'<tr role="row"><th scope="row" role="rowheader"><b>{_text(card.title or card.name)}</b>'
         f"{names}{base}</th>{cells}</tr>"
     )
+
+
+def _speed_cell(speed: Speed) -> str:
+    return (
+        f'<td role="cell" data-column="{_tokens(speed.tokens)}"><div>{speed.milliseconds:,.1f} ms'
+        f"<small>{speed.per_second:,.1f} a second</small></div></td>"
+    )
+
+
+def _tokens(length: int) -> str:
+    return f"{length} tokens"
 
 
 def _entry(title: str, body: str) -> str:

@@ -1,6 +1,8 @@
-"""The models page: a table of all models, and where that is allowed, what fetches and removes them.
+"""The models page: a table of all models, how well their scores mean what they say, how quick they
+are here, and where that is allowed, what fetches, adds and removes them.
 
-How models are drawn is in model_table.py, what goes on behind a button in fetches.py.
+How models are drawn is in model_table.py and reliability.py, what goes on behind a button in
+fetches.py and qa.speed.
 """
 
 from __future__ import annotations
@@ -13,15 +15,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
+from anyio import to_thread
 
-from qa import QAError, catalog, published, store
+from qa import QAError, catalog, published, speed, store
 from qa.published import Published
-from ui import masthead, model_table
+from qa.speed import Speed
+from ui import answers, endpoint, masthead, model_table, reliability
+from ui.desk import choices
 from ui.fetches import Fetch, Fetches
 from ui.readers import Readers
 
 PATH = "models"
-_SCRIPT = Path(__file__).with_suffix(".js")
 LOOK_EVERY = 0.2  # seconds between two looks at how far a fetch is
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -32,6 +36,14 @@ _OWNER_INSTALLS = (
     '<p class="vb-note">The owner of this host installs models; they cannot be fetched or removed '
     "here.</p>"
 )
+_SPEED = (
+    "<p>How long a model takes to read so many tokens, question and passage together, and how many "
+    "such questions that makes in a second, whatever else this machine has to do.</p>"
+)
+_OWN = (
+    "<p>A folder on this computer with model.onnx, tokenizer.json and, if there is one, a card, "
+    "model.json. Every page offers it until the app is stopped.</p>"
+)
 _HOW = "<p>A model is fetched only when you ask for it, and checked byte for byte.</p>"
 
 # What an event gives back: the components that change, and what they become.
@@ -41,16 +53,9 @@ Changes = dict[Any, Any]
 def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
     """Build it as another page of `page`. Unless `may_fetch`, there is nothing on it to press."""
     with page.route("Models", PATH):
-        head = masthead.draw("Choose what answers.", "./", "Ask a text")
-        gr.HTML(head, apply_default_css=False)
-        table = gr.HTML(
-            _table(readers),
-            html_template="<h2>Models</h2>${value}",
-            js_on_load=_SCRIPT.read_text(encoding="utf-8"),
-            elem_id="vb-models",
-            apply_default_css=False,
-        )
-        page.load(lambda: _table(readers), None, table, **_PRIVATE)
+        masthead.build("Choose what answers.", PATH)
+        shown = _Shown(page, readers)
+        gr.events.api(endpoint.models_with(readers), api_name="models")
         if not may_fetch:
             gr.HTML(_OWNER_INSTALLS, apply_default_css=False)
             return
@@ -59,7 +64,119 @@ def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
             gr.HTML(f"<h2>Fetch and remove</h2>{_HOW}", apply_default_css=False)
             for entry in published.PUBLISHED:
                 with gr.Row(elem_classes="vb-model"):
-                    _Row(page, entry, readers, fetches, table)
+                    _Row(page, entry, readers, fetches, shown)
+        with gr.Column(elem_id="vb-own", elem_classes="vb-section"):
+            _OwnFolder(readers, shown)
+
+
+class _Shown:
+    """What changes when another model is installed: the table, the diagrams, and the choice of the
+    one whose speed is measured, with the button that does."""
+
+    def __init__(self, page: gr.Blocks, readers: Readers) -> None:
+        self._readers = readers
+        self._speeds: dict[str, list[Speed]] = {}
+        self._table = gr.HTML(
+            _table(readers),
+            html_template="<h2>Models</h2>${value}",
+            js_on_load="verbatim.models();",
+            elem_id="vb-models",
+            apply_default_css=False,
+        )
+        drawn = reliability.draw(readers.cards())
+        with gr.Column(elem_classes="vb-section", visible=bool(drawn)) as self._scores:
+            gr.HTML("<h2>Do scores mean what they say?</h2>", apply_default_css=False)
+            self._diagrams = gr.HTML(drawn, elem_id="vb-reliability", apply_default_css=False)
+        with gr.Column(elem_id="vb-speed", elem_classes="vb-section"):
+            gr.HTML(f"<h2>Speed on this machine</h2>{_SPEED}", apply_default_css=False)
+            with gr.Row(elem_classes="vb-line"):
+                self._model = gr.Dropdown(
+                    choices(readers),
+                    value=readers.default.card.name,
+                    label="Model to measure",
+                    filterable=False,
+                    min_width=0,
+                )
+                self._measure = gr.Button("Measure speed", min_width=0, scale=0)
+            self._progress = gr.HTML("", apply_default_css=False)
+            self._measured = gr.HTML(self._draw_speeds(), apply_default_css=False)
+        self.components = [self._table, self._scores, self._diagrams, self._model]
+        page.load(
+            lambda: {**self.changes(), self._measured: self._draw_speeds()},
+            None,
+            [*self.components, self._measured],
+            **_PRIVATE,
+        )
+        self._measure.click(
+            self._time,
+            self._model,
+            [self._progress, self._measured, self._measure],
+            concurrency_limit=1,  # two at once would each be measured slow
+            **_PRIVATE,
+        )
+
+    def changes(self) -> Changes:
+        drawn = reliability.draw(self._readers.cards())
+        return {
+            self._table: _table(self._readers),
+            self._scores: gr.update(visible=bool(drawn)),
+            self._diagrams: drawn,
+            self._model: gr.update(choices=choices(self._readers)),
+        }
+
+    async def _time(self, name: str) -> AsyncIterator[Changes]:
+        try:
+            reader = await to_thread.run_sync(self._readers.get, name)
+        except QAError as error:
+            yield {self._progress: answers.draw_error(str(error))}
+            return
+        title = reader.card.title or reader.card.name
+        found: list[Speed] = []
+        measuring = speed.measure(reader)
+        while True:
+            yield {
+                self._progress: model_table.draw_measuring(title, len(found)),
+                self._measure: gr.update(interactive=False),
+            }
+            one = await to_thread.run_sync(next, measuring, None)
+            if one is None:
+                break
+            found.append(one)
+        self._speeds[reader.card.name] = found
+        yield {
+            self._progress: model_table.draw_measured(title),
+            self._measured: self._draw_speeds(),
+            self._measure: gr.update(interactive=True),
+        }
+
+    def _draw_speeds(self) -> str:
+        return model_table.draw_speeds(self._readers.cards(), self._speeds)
+
+
+class _OwnFolder:
+    """Where a person types the folder of a model of their own."""
+
+    def __init__(self, readers: Readers, shown: _Shown) -> None:
+        self._readers = readers
+        self._shown = shown
+        gr.HTML(f"<h2>Add a folder of your own</h2>{_OWN}", apply_default_css=False)
+        with gr.Row(elem_classes="vb-line"):
+            self._folder = gr.Textbox(label="Folder", lines=1, max_lines=1, min_width=0)
+            button = gr.Button("Add", min_width=0, scale=0)
+        self._said = gr.HTML("", apply_default_css=False)
+        changing = [self._folder, self._said, *shown.components]
+        gr.on([button.click, self._folder.submit], self._add, self._folder, changing, **_PRIVATE)
+
+    def _add(self, folder: str) -> Changes:
+        if not folder.strip():
+            return {self._said: answers.draw_error("Type the path of a model's folder.")}
+        try:
+            card = self._readers.add(Path(folder.strip()).expanduser())
+        except QAError as error:
+            return {self._said: answers.draw_error(str(error))}
+        title = card.title or card.name
+        said = model_table.draw_added(title)
+        return {self._folder: "", self._said: said} | self._shown.changes()
 
 
 class _Row:
@@ -71,12 +188,12 @@ class _Row:
         entry: Published,
         readers: Readers,
         fetches: Fetches,
-        table: gr.HTML,
+        shown: _Shown,
     ) -> None:
         self._entry = entry
         self._readers = readers
         self._fetches = fetches
-        self._table = table
+        self._shown = shown
         says, offered = self._standing()
         self._status = gr.HTML(
             model_table.draw_status(entry.title, says),
@@ -100,7 +217,7 @@ class _Row:
                 "keep": "Keep it",
             }.items()
         }
-        changing = [self._status, *self._buttons.values(), table]
+        changing = [self._status, *self._buttons.values(), *shown.components]
         page.load(self._watch, None, changing, **_WATCHING)
         for name, act in {
             "fetch": self._fetch,
@@ -155,18 +272,19 @@ class _Row:
             store.remove(self._entry.name)
         except QAError as error:
             return self._fail(str(error))
+        self._readers.forget(self._entry.name)
         return self._stand("It is removed.")
 
     def _fail(self, error: str) -> Changes:
         says, offered = self._standing()
         html = model_table.draw_failure(self._entry.title, says, error)
-        return self._show(html, offered) | {self._table: _table(self._readers)}
+        return self._show(html, offered) | self._shown.changes()
 
     def _stand(self, news: str = "") -> Changes:
         """Show how things stand, or the news of how they came to stand so."""
         says, offered = self._standing()
         html = model_table.draw_status(self._entry.title, news or says)
-        return self._show(html, offered) | {self._table: _table(self._readers)}
+        return self._show(html, offered) | self._shown.changes()
 
     def _standing(self) -> tuple[str, set[str]]:
         """Return how things stand, and which buttons that calls for."""

@@ -1,6 +1,7 @@
 """The models this process has loaded: each once, shared by everybody who asks.
 
-Visitors choose among the installed models by name; only whoever starts the app may name a folder.
+Visitors choose among the installed models by name; a folder is named by whoever starts the app, or
+where visitors may change what is installed.
 """
 
 from __future__ import annotations
@@ -9,21 +10,45 @@ import threading
 from pathlib import Path
 
 from qa import InputError, ModelCard, Reader, catalog
+from qa.reader import MAX_CHARACTERS
 
 
 class Readers:
     """Loaded models by name. Safe to share between threads."""
 
-    def __init__(self, default: str | Path) -> None:
-        """Load the model that answers when none is named. Raises QAError where it cannot."""
-        self.default = Reader.load(default)
+    def __init__(self, default: str | Path, max_characters: int = MAX_CHARACTERS) -> None:
+        """Load the model that answers when none is named. Passages of more than `max_characters`
+        are refused. Raises QAError where it cannot be loaded."""
+        self.max_characters = max_characters
+        self.default = self._load(default)
         self._loaded = {self.default.card.name: self.default}
         self._loading: dict[str, threading.Lock] = {}
+        self._added: dict[str, ModelCard] = {}
 
     def cards(self) -> list[ModelCard]:
         """Return the models to choose from, the default first."""
-        default = self.default.card
-        return [default, *(card for card in catalog.models() if card.name != default.name)]
+        found = {card.name: card for card in (self.default.card, *catalog.models())}
+        return [*(found | self._added).values()]
+
+    def add(self, folder: Path) -> ModelCard:
+        """Offer the model of a folder as long as this process lives.
+
+        Raises InputError where there is none, or one of its name is offered already; QAError where
+        it is damaged.
+        """
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {folder}; type the path of a model's folder.")
+        reader = self._load(folder)
+        card = reader.card
+        if any(card.name == other.name or card.name in other.aliases for other in self.cards()):
+            raise InputError(f"There is a model {card.name} already; give this one another name.")
+        self._loaded[card.name] = reader
+        self._added[card.name] = card
+        return card
+
+    def forget(self, name: str) -> None:
+        """Let go of a model that was removed; what is being answered with it is answered."""
+        self._loaded.pop(name, None)
 
     def get(self, name: str | None = None) -> Reader:
         """Return a model by name or alias, loading it the first time.
@@ -36,9 +61,16 @@ class Readers:
         card = next((card for card in cards if name == card.name or name in card.aliases), None)
         if card is None:
             known = ", ".join(card.name for card in cards)
-            raise InputError(f"There is no model {name!r}; choose one of those installed: {known}.")
+            raise InputError(
+                f"There is no model {name!r}; choose one of those installed: {known}.", "model"
+            )
         # A lock for each model: loading one keeps nobody from asking another.
         with self._loading.setdefault(card.name, threading.Lock()):
             if card.name not in self._loaded:
-                self._loaded[card.name] = Reader.load(card.folder)
+                self._loaded[card.name] = self._load(card.folder)
             return self._loaded[card.name]
+
+    def _load(self, model: str | Path) -> Reader:
+        reader = Reader.load(model)
+        reader.max_characters = self.max_characters
+        return reader

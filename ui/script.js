@@ -1,15 +1,236 @@
-// Runs once, when the marked passage is first drawn; Gradio gives `element` and `watch`.
-// Brings the best answer into view inside the passage's own scroll box, so that the page itself never moves.
-const showBestAnswer = () => {
-  const box = element.querySelector(".vb-passage");
-  const mark = element.querySelector('mark[data-rank="1"]');
-  if (!box || !mark) return;
-  const above = mark.getBoundingClientRect().top - box.getBoundingClientRect().top;
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  box.scrollTo({
-    top: box.scrollTop + above - box.clientHeight / 3,
-    behavior: still ? "instant" : "smooth",
+// All of the pages' own JavaScript. Gradio's components call into `verbatim` when they are first drawn; what they are
+// given by Gradio: `element`, where they stand; `trigger`, which raises one of their events; `watch`, which tells of
+// changes. Nothing here keeps or sends anything.
+const verbatim = (() => {
+  const LONGEST_LINKED = 2000; // characters of a passage: longer links are cut by mail programs
+  const COUNT_AFTER = 500; // milliseconds after the last key
+
+  const find = (selector) => document.querySelector(selector);
+  const question = () => find("#vb-question input");
+  const passage = () => find("#vb-passage textarea");
+  const answers = () => [...document.querySelectorAll("#vb-ranked .vb-answer")];
+  const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+  const self = { chosen: 1 };
+
+  // Says something to those who hear the page.
+  const say = (sentence) => {
+    find("#vb-said").textContent = "";
+    requestAnimationFrame(() => { find("#vb-said").textContent = sentence; });
+  };
+
+  const copy = async (text) => {
+    try {
+      return await navigator.clipboard.writeText(text);
+    } catch {
+      // Browsers give pages their clipboard over https and on the same computer only.
+    }
+    const box = document.createElement("textarea");
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+  };
+
+  const copied = (button, sentence) => {
+    say(sentence);
+    button.dataset.copied = "";
+    setTimeout(() => delete button.dataset.copied, 1500);
+  };
+
+  // Marks
+
+  const markChosen = () => {
+    for (const mark of document.querySelectorAll("#vb-marked mark")) {
+      mark.classList.toggle("vb-chosen", Number(mark.dataset.rank) === self.chosen);
+    }
+  };
+
+  // Brings the chosen answer into view inside the passage's own scroll box, so that the page itself never moves.
+  const showMark = () => {
+    markChosen();
+    const box = find("#vb-marked .vb-passage");
+    const mark = find("#vb-marked mark.vb-chosen");
+    if (!mark?.offsetParent) return;
+    const above = mark.getBoundingClientRect().top - box.getBoundingClientRect().top;
+    box.scrollTo({
+      top: box.scrollTop + above - box.clientHeight / 3,
+      behavior: still() ? "instant" : "smooth",
+    });
+  };
+
+  self.marks = (element, watch) => {
+    showMark();
+    watch("value", showMark);
+  };
+
+  // Choosing
+
+  let raise = () => {};
+
+  const drawChoice = () => {
+    for (const answer of answers()) {
+      const button = answer.querySelector(".vb-choose");
+      const chosen = Number(answer.dataset.rank) === self.chosen;
+      if (chosen) button.setAttribute("aria-current", "true");
+      else button.removeAttribute("aria-current");
+    }
+  };
+
+  const choose = (rank) => {
+    self.chosen = rank;
+    drawChoice();
+    showMark();
+    raise("select");
+  };
+
+  self.answers = (element, trigger, watch) => {
+    raise = trigger;
+    watch("value", () => {
+      // A new list begins with its first answer, as the server drew it.
+      self.chosen = 1;
+      markChosen();
+    });
+    element.addEventListener("click", (event) => {
+      const answer = event.target.closest(".vb-answer");
+      if (answer && !event.target.closest(".vb-copy") && getSelection().isCollapsed) choose(Number(answer.dataset.rank));
+    });
+    addEventListener("hashchange", () => trigger("submit"));
+  };
+
+  const step = (by) => {
+    const rank = Math.min(Math.max(self.chosen + by, 1), answers().length);
+    answers()[rank - 1].querySelector(".vb-choose").focus();
+    if (rank !== self.chosen) choose(rank);
+  };
+
+  // The passage: its length, and files dropped on it
+
+  self.count = (element, trigger) => {
+    let timer;
+    const length = (text) => text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g) ?? []).length;
+    document.addEventListener("input", (event) => {
+      if (event.target !== passage()) return;
+      const characters = length(event.target.value);
+      element.querySelector(".vb-count").textContent =
+        `${characters.toLocaleString("en")} ${characters === 1 ? "character" : "characters"}`;
+      clearTimeout(timer);
+      timer = setTimeout(() => trigger("input"), COUNT_AFTER);
+    });
+  };
+
+  const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
+
+  document.addEventListener("dragover", (event) => {
+    if (!carriesFile(event)) return;
+    event.preventDefault(); // elsewhere the browser would leave the page for the file
+    find("#vb-passage")?.classList.toggle("vb-drop", Boolean(event.target.closest?.("#vb-text")));
   });
-};
-showBestAnswer();
-watch("value", showBestAnswer);
+  document.addEventListener("dragleave", () => find("#vb-passage")?.classList.remove("vb-drop"));
+  document.addEventListener("drop", (event) => {
+    find("#vb-passage")?.classList.remove("vb-drop");
+    if (!carriesFile(event)) return;
+    event.preventDefault();
+    const input = event.target.closest?.("#vb-text")?.querySelector("input[type=file]");
+    if (!input) return;
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  // After a file was opened: on to the question, unless there is something wrong to be heard.
+  self.focusQuestion = () => { if (!find("#vb-asking .vb-error")) question().focus(); };
+
+  // Links
+
+  const copyLink = async (button) => {
+    const text = find("#vb-marked .vb-passage").textContent; // the one that the answers are from
+    const short = text.length <= LONGEST_LINKED;
+    const asked = button.dataset.link + (short ? `&passage=${encodeURIComponent(text)}` : "");
+    await copy(`${location.href.split("#")[0]}#${asked}`);
+    copied(button, short ? "Link copied" : "Link copied, without the passage: it is too long for a link");
+  };
+
+  // Keys, and buttons that copy, on every page
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.(".vb-copy");
+    if (button?.dataset.link) await copyLink(button);
+    else if (button) {
+      await copy(button.dataset.copy);
+      copied(button, "Copied");
+    } else if (event.target.closest?.(".vb-help")) find(".vb-shortcuts").showModal();
+    else if (event.target.closest?.("#vb-stop")) (question() ?? find("#vb-ask")).focus(); // the button will be gone
+    else if (event.target.closest?.("#vb-closer [role=tab]")) setTimeout(showMark);
+  });
+
+  const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
+
+  const KEYS = {
+    "/": () => question()?.focus(),
+    "?": () => find(".vb-shortcuts")?.showModal(),
+    c: () => find("#vb-ranked [aria-current] ~ .vb-copy")?.click(),
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
+    const { key, target } = event;
+    const list = target.closest?.("#vb-ranked .vb-answers");
+    const vertical = { ArrowDown: 1, ArrowUp: -1 }[key];
+    if (key === "Escape") find("#vb-stop")?.click();
+    else if (vertical && list) step(vertical);
+    else if (key === "ArrowDown" && target === question() && answers().length) step(0);
+    else if (KEYS[key] && !typing(target)) KEYS[key]();
+    else return;
+    if (key !== "Escape") event.preventDefault();
+  });
+
+  // The models page. A button that goes takes the keyboard's place with it. It goes on to the last one in the row: the
+  // one that does the least harm when Enter is pressed twice.
+  self.models = () => {
+    let row = null;
+    const note = (event) => { row = event.target.closest(".vb-model"); };
+    document.addEventListener("pointerdown", note);
+    document.addEventListener("focusin", note);
+    new MutationObserver(() => {
+      if (row && document.activeElement === document.body) [...row.querySelectorAll("button")].at(-1)?.focus();
+    }).observe(document.body, { childList: true, subtree: true });
+  };
+
+  // The page of many questions. Of Gradio's table, the box that filters has a title but no name, and the menus that
+  // sort are neither reached nor entered with the keyboard.
+  self.many = () => {
+    let opener = null;
+    new MutationObserver(() => {
+      find("#vb-table .search-input:not([aria-label])")?.setAttribute("aria-label", "Filter the answers");
+      for (const button of document.querySelectorAll('#vb-table th .cell-menu-button[tabindex="-1"]')) {
+        button.tabIndex = 0;
+        button.ariaLabel = `Sort or filter ${button.closest("th").title}`;
+      }
+      const menu = find(".cell-menu");
+      if (menu && document.activeElement.matches("#vb-table .cell-menu-button")) {
+        opener = document.activeElement;
+        menu.querySelector("[role=menuitem]").focus();
+      } else if (!menu && document.activeElement === document.body) {
+        opener?.focus();
+        opener = null;
+      }
+    }).observe(document.body, { childList: true, subtree: true });
+  };
+
+  // Gives a text to whoever asked for it as a file.
+  self.save = (name, type, text) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  };
+
+  self.masthead = (element) => {
+    const here = element.querySelector("[aria-current]").textContent;
+    if (here !== "Ask") document.title = `${here} · Verbatim`;
+  };
+
+  return self;
+})();

@@ -23,6 +23,9 @@ PALETTE = {
     "mark-faint": ("#fcebb6", "#42371c"),  # the other answers
     "mark-faint-ink": ("#221c14", "#fbecc6"),
     "mark-edge": ("#96690a", "#dba52f"),
+    "start-faint": ("#ffd96b", "#6b4d0c"),  # where an answer may start, and where end: grounds
+    "end-faint": ("#a9cbfa", "#1d4a80"),
+    "end": ("#1c5fb8", "#8fbcff"),
     "key": ("#2a231a", "#ece5d5"),  # the button
     "key-ink": ("#fff7e3", "#12141b"),
     "key-hover": ("#4a3f30", "#ffffff"),

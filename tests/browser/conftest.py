@@ -29,6 +29,7 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+MAX_CHARS = 1_000_000  # of a passage; less than the default, so that tests can exceed it
 START_SECONDS = 90  # how long a busy machine may take; how long it should take is benchmarked
 
 # Python runs a module of this name before anything else: here, to write down every address that
@@ -48,9 +49,11 @@ sys.addaudithook(note)
 
 @dataclasses.dataclass(frozen=True)
 class App:
-    """A running app: where it is, the addresses it spoke to, and a second model it can use."""
+    """A running app: where it is, its process, the addresses it spoke to, and a second model it can
+    use."""
 
     url: str
+    process: int
     spoken_to: Path
     second: Reader
 
@@ -120,9 +123,9 @@ def app(second_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
     }
-    with started([], **environment) as process:
+    with started(["--max-chars", str(MAX_CHARS)], **environment) as process:
         wait_for(url, process)
-        yield App(url, spoken_to, Reader.load(second_model / "unsure"))
+        yield App(url, process.pid, spoken_to, Reader.load(second_model / "unsure"))
 
 
 @pytest.fixture(scope="session")
@@ -141,8 +144,9 @@ Visit = Callable[..., Page]
 
 @pytest.fixture
 def visit(app: App, browser: Browser) -> Iterator[Visit]:
-    """Return a function that opens the page in a new visitor's browser, with Playwright's context
-    options. Fails where the page reports an error or asks any other host for anything."""
+    """Return a function that opens the page in a new visitor's browser, at an address below the
+    app's, with Playwright's context options. Fails where the page reports an error or asks any
+    other host for anything."""
     contexts = []
     elsewhere: list[str] = []
     complaints: list[str] = []
@@ -158,14 +162,15 @@ def visit(app: App, browser: Browser) -> Iterator[Visit]:
         if not url.startswith((app.url, "data:", "blob:")):
             elsewhere.append(url)
 
-    def open_page(**options: object) -> Page:
+    def open_page(address: str = "", **options: object) -> Page:
         settings = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"}
         context = browser.new_context(**{**settings, **options})  # type: ignore[arg-type]
         contexts.append(context)
         context.on("page", listen)
         page = context.new_page()
-        page.goto(app.url)
-        expect(page.locator('mark[data-rank="1"]')).to_be_visible(timeout=30_000)
+        page.goto(app.url + address)
+        if not address:
+            expect(page.locator('mark[data-rank="1"]')).to_be_visible(timeout=30_000)
         return page
 
     yield open_page

@@ -114,7 +114,18 @@ def test_odd_characters_are_answered(app: App) -> None:
         assert found["text"] == carried(passage[found["start"] : found["end"]])
 
 
-def test_it_is_the_only_public_endpoint(client: Client) -> None:
+def test_these_are_the_public_endpoints(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)
-    assert set(endpoints["named_endpoints"]) == {"/answer"}
+    public = {"/answer", "/answer_many", "/compare", "/look_inside", "/models"}
+    assert set(endpoints["named_endpoints"]) == public
     assert endpoints["unnamed_endpoints"] == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["sh", "examples/ask_with_curl.sh"], [sys.executable, "-m", "examples.call_the_api"]],
+)
+def test_the_examples_call_it(app: App, command: list[str]) -> None:
+    done = subprocess.run([*command, app.url], cwd=ROOT, capture_output=True, check=True, text=True)
+    assert done.stderr == ""
+    assert ("38 metres" if command[0] == "sh" else "3 September 1847") in done.stdout

@@ -43,6 +43,8 @@ def test_a_port_in_use_is_one_sentence() -> None:
         (["--model", "no-such-model"], 2, "There is no model 'no-such-model'; choose one"),
         (["--port", "0"], 2, "argument --port: '0' is not a port from 1 to 65535"),
         (["--port", "http"], 2, "argument --port: 'http' is not a port"),
+        (["--max-chars", "0"], 2, "argument --max-chars: '0' is not a number of characters"),
+        (["--max-chars", "1e6"], 2, "argument --max-chars: '1e6' is not a number"),
         (["--auth", "ada"], 2, "argument --auth: give a name and a password as USER:PASSWORD"),
         (["--colour"], 2, "unrecognized arguments: --colour"),
         (["--host", "192.0.2.1", "--port", "8000"], 1, "192.0.2.1 port 8000 cannot be listened on"),
@@ -65,10 +67,20 @@ def test_a_damaged_model_is_one_sentence(tmp_path: Path) -> None:
     assert errors.count("\n") == 1
 
 
+def test_a_library_that_mcp_needs_is_named() -> None:
+    without = "import app, sys; sys.modules['mcp'] = None; sys.exit(app.main(['--mcp']))"
+    done = subprocess.run(
+        [sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stderr == '--mcp needs one more library: pip install "gradio[mcp]".\n'
+
+
 def test_help_lists_the_flags() -> None:
     exit_code, output, _ = run("--help")
     assert exit_code == 0
-    for flag in ("--host", "--port", "--share", "--auth USER:PASSWORD", "--model"):
+    flags = ("--host", "--port", "--share", "--auth USER:PASSWORD", "--model", "--max-chars N")
+    for flag in (*flags, "--mcp", "--no-fetch"):
         assert flag in output
 
 

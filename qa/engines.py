@@ -1,0 +1,95 @@
+"""Which engine runs a model: ONNX Runtime's own kernels for processors, or another that is found on
+this machine. Optional ones are plugins or builds of ONNX Runtime that somebody installed; nothing
+here installs or requires one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from pathlib import Path
+
+import onnxruntime as ort
+
+from qa import processors
+from qa.errors import InputError, QAError
+
+DEFAULT = "cpu"
+# Names here and the execution providers of ONNX Runtime that they stand for.
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+NAMES = tuple(_PROVIDERS)
+_PLUGIN = "onnxruntime_ep_openvino"  # pip install onnxruntime-ep-openvino
+_registering = threading.Lock()
+
+
+def available() -> tuple[str, ...]:
+    """Return the engines that this machine has, `cpu` first."""
+    built_in = ort.get_available_providers()
+    return tuple(
+        name
+        for name, provider in _PROVIDERS.items()
+        if provider in built_in or (name == "openvino" and importlib.util.find_spec(_PLUGIN))
+    )
+
+
+def chosen(name: str | None = None) -> str:
+    """Return the engine of this name, by default the one that QA_ENGINE names, else `cpu`.
+
+    Raises InputError where this machine does not have it.
+    """
+    name = name or os.environ.get("QA_ENGINE") or DEFAULT
+    if name not in available():
+        raise InputError(
+            f"There is no engine {name!r} on this machine; choose one of: {', '.join(available())}."
+        )
+    return name
+
+
+def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSession:
+    """Load a graph to run on `threads` processors, by default all that may be used.
+
+    Raises QAError where the engine cannot run it.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or processors.usable()
+    # Spinning threads take the processor from everything else between two windows.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # "session.x64quantprecision" stays unset: with it ONNX Runtime 1.31 multiplies uint8 by
+    # uint8 even where VNNI or AMX make that needless, at less than half the speed. The bundled
+    # weights cannot saturate 16 bits (training/quantize.py).
+    # The arena keeps the largest window's memory for ever and grows with every new length
+    # (microsoft/onnxruntime#11627).
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    try:
+        if engine == "openvino":
+            _add_plugin(options)
+            return ort.InferenceSession(path, options)
+        providers = list(dict.fromkeys((_PROVIDERS[engine], _PROVIDERS["cpu"])))
+        return ort.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # its exceptions have no common base
+        raise QAError(f"{path} is not a model ONNX Runtime can run; install it again.") from error
+
+
+def _add_plugin(options: ort.SessionOptions) -> None:
+    """Have the OpenVINO plugin run what it can on the processor."""
+    import onnxruntime_ep_openvino as plugin
+
+    provider = _PROVIDERS["openvino"]
+    with _registering:
+        if not any(device.ep_name == provider for device in ort.get_ep_devices()):
+            ort.register_execution_provider_library(_PLUGIN, plugin.get_library_path())
+    devices = [
+        device
+        for device in ort.get_ep_devices()
+        if device.ep_name == provider and device.ep_metadata.get("ov_device") == "CPU"
+    ]
+    # Answers are to be those of the other engines: no bf16 where INT8 does not reach.
+    options.add_provider_for_devices(devices, {"INFERENCE_PRECISION_HINT": "f32"})

@@ -1,0 +1,39 @@
+"""Engines: what this machine has, and that every one gives the same answers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qa import InputError, Reader, engines
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.mark.parametrize("engine", [name for name in engines.available() if name != "cpu"])
+def test_the_same_answers(engine: str, reader: Reader) -> None:
+    other = Reader.load(engine=engine)
+    asked = 0
+    for name, example in json.loads((EXAMPLES / "questions.json").read_text("utf-8")).items():
+        passage = (EXAMPLES / name).read_text("utf-8")
+        for question in example["questions"][:2]:
+            mine = reader.answer(question["question"], passage, top_k=1)
+            theirs = other.answer(question["question"], passage, top_k=1)
+            assert theirs.answers[0].text == mine.answers[0].text
+            assert theirs.answers[0].score == pytest.approx(mine.answers[0].score, abs=0.05)
+            asked += 1
+    assert asked > 10
+
+
+def test_the_own_engine_is_always_there() -> None:
+    assert engines.available()[0] == "cpu"
+    assert set(engines.available()) <= set(engines.NAMES)
+
+
+def test_the_environment_names_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QA_ENGINE", "steam")
+    with pytest.raises(InputError, match="no engine 'steam' on this machine; choose one of: cpu"):
+        Reader.load()
+    assert engines.chosen("cpu") == "cpu"
+    monkeypatch.delenv("QA_ENGINE")
+    assert engines.chosen() == "cpu"

@@ -1,0 +1,64 @@
+"""The models of a process: added by folder, let go of once removed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qa import InputError, QAError, catalog
+from ui.readers import Readers
+
+
+@pytest.fixture
+def readers() -> Readers:
+    return Readers(catalog.DEFAULT, max_characters=100)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model's folder, with the bundled model under another name."""
+    own = tmp_path / "own"
+    shutil.copytree(catalog.find(catalog.DEFAULT).folder, own)
+    card = json.loads((own / "model.json").read_text(encoding="utf-8"))
+    card |= {"name": "own", "title": "My own", "aliases": []}
+    (own / "model.json").write_text(json.dumps(card), encoding="utf-8")
+    return own
+
+
+def test_a_folder_is_offered_once_it_is_added(readers: Readers, folder: Path) -> None:
+    before = readers.cards()
+    with pytest.raises(InputError, match="There is no model 'own'"):
+        readers.get("own")
+    assert readers.add(folder).title == "My own"
+    assert [card.name for card in readers.cards()] == [*(card.name for card in before), "own"]
+    with pytest.raises(InputError, match="the limit is 100"):
+        readers.get("own").answer("Who?", "x " * 60)
+    with pytest.raises(InputError, match="There is a model own already"):
+        readers.add(folder)
+
+
+def test_a_folder_that_is_no_models(readers: Readers, folder: Path) -> None:
+    with pytest.raises(InputError, match="There is no folder"):
+        readers.add(folder / "deeper")
+    with pytest.raises(QAError, match=r"has no model\.onnx"):
+        readers.add(folder.parent)
+    with pytest.raises(InputError, match=f"There is a model {catalog.DEFAULT} already"):
+        readers.add(catalog.find(catalog.DEFAULT).folder)
+    (folder / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(QAError, match="install the model again"):
+        readers.add(folder)
+    assert "own" not in {card.name for card in readers.cards()}
+
+
+def test_a_removed_model_is_let_go_of(
+    readers: Readers, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QA_MODELS_DIR", str(folder.parent))
+    loaded = readers.get("own")
+    assert readers.get("own") is loaded
+    shutil.rmtree(folder)
+    readers.forget("own")
+    with pytest.raises(InputError, match="There is no model 'own'"):
+        readers.get("own")
+    assert loaded not in readers._loaded.values()

@@ -1,0 +1,299 @@
+"""The ask page: what stands where, and what happens when somebody asks.
+
+How answers are drawn is in `answers`, how everything looks in `theme` and style.css, what happens
+in the browser alone in script.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from anyio import to_thread
+
+from qa import InputError, QAError, Result, documents
+from qa.documents import Document
+from ui import answers, compare, endpoint, examples, export, inside, link, progress
+from ui.answers import NO_PAGES
+from ui.asking import PRIVATE, READING, Asking
+from ui.desk import MOST_ANSWERS, Desk, choices
+from ui.history import History
+from ui.readers import Readers
+from ui.turns import Turns
+
+# What stands in a tab beside the marked passage.
+_TABS: dict[str, Callable[[Readers, Asking, gr.Tab], None]] = {
+    "Look inside": inside.build,
+    "Compare": compare.build,
+}
+
+# At once, whatever is being read for others.
+_AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
+
+# What an event gives back: the components that change, and what they become.
+Changes = dict[Any, Any]
+
+
+def build(page: endpoint.Blocks, readers: Readers) -> None:
+    """Build it as the first page of `page`, the first example on it already answered."""
+    _AskPage(page, readers)
+    gr.events.api(endpoint.answer_with(readers), api_name="answer", **READING)
+
+
+class _AskPage:
+    """Its components, and what its events do to them."""
+
+    def __init__(self, page: endpoint.Blocks, readers: Readers) -> None:
+        self._readers = readers
+        self._turns = Turns()
+        self._examples = examples.read()
+        self._desk = Desk(readers, self._examples)
+        asking = self._wire(page)
+        with self._desk.closer:
+            for title, build_tab in _TABS.items():
+                with gr.Tab(title) as tab:
+                    build_tab(readers, asking, tab)
+
+    def _wire(self, page: endpoint.Blocks) -> Asking:
+        desk = self._desk
+        triggers = [
+            desk.button.click,
+            desk.question.submit,
+            desk.model.input,
+            desk.top_k.input,
+            desk.asks.change,
+        ]
+        asked_of = [desk.question, desk.passage, desk.model, desk.top_k]
+        # Whoever asks anew need not wait for what they asked before.
+        gr.on(triggers, self._turns.supersede, desk.turn, None, **_AT_ONCE)
+        asked = gr.on(
+            triggers,
+            self._ask,
+            [*asked_of, desk.document, desk.history],
+            [
+                *[desk.ranked, desk.marked, desk.chosen, desk.progress, desk.stop],
+                *[desk.passage_wrong, desk.question_wrong, desk.settings_wrong],
+                *[desk.turn, desk.history, desk.asked_before],
+            ],
+            show_progress_on=[desk.ranked, desk.marked],
+            trigger_mode="always_last",
+            concurrency_limit=None,  # they take turns by themselves
+            **{**PRIVATE, "show_progress": "minimal"},
+        )
+        desk.stop.click(self._turns.stop, desk.turn, None, **_AT_ONCE)
+        desk.ranked.select(None, None, desk.chosen, js="() => verbatim.chosen", **PRIVATE)
+        about_passage = [desk.count, desk.passage_wrong, desk.offered, desk.asked_before]
+        desk.texts.click(
+            self._open_example,
+            [desk.texts, desk.model, desk.history, desk.asks],
+            [desk.passage, desk.question, desk.asks, *about_passage],
+            **_AT_ONCE,
+        )
+        for chips in (desk.offered, desk.asked_before):
+            chips.click(
+                lambda sample, asks: (sample[0], asks + 1),
+                [chips, desk.asks],
+                [desk.question, desk.asks],
+                **_AT_ONCE,
+            )
+        desk.count.input(
+            self._look_at,
+            [desk.passage, desk.model, desk.history, desk.document],
+            about_passage,
+            trigger_mode="always_last",
+            **_AT_ONCE,
+        )
+        desk.file.upload(
+            self._open_file,
+            [desk.file, desk.model, desk.history],
+            [desk.passage, desk.document, desk.ranked, desk.marked, *about_passage],
+            **PRIVATE,
+        ).success(None, None, None, js="() => verbatim.focusQuestion()", **PRIVATE)
+        gr.on(
+            [page.load, desk.ranked.submit],
+            self._open_link,
+            [desk.fragment, desk.model, desk.top_k, desk.history, desk.asks],
+            [
+                *[*asked_of, desk.asks, desk.ranked, desk.marked],
+                *[desk.settings_wrong, *about_passage],
+            ],
+            js="(_, ...rest) => [location.hash, ...rest]",
+            **_AT_ONCE,
+        )
+        page.load(self._offer_models, None, desk.model, **_AT_ONCE)
+        return Asking(desk.question, desk.passage, desk.model, desk.top_k, desk.chosen, asked)
+
+    async def _ask(
+        self,
+        question: str,
+        passage: str,
+        model: str,
+        top_k: int,
+        document: Document,
+        history: History,
+    ) -> AsyncIterator[Changes]:
+        """Read the passage; show what is found while it is found."""
+        document = _pages(document, passage)
+        result = None
+        try:
+            reader = await to_thread.run_sync(self._readers.get, model)
+            with self._turns.begin() as turn:
+                yield {self._desk.turn: turn.name}
+                async with aclosing(turn.results(reader, question, passage, top_k)) as results:
+                    async for so_far in results:
+                        if not so_far.complete:
+                            yield self._show_progress(so_far, passage, document, result is None)
+                        result = so_far
+        except QAError as error:
+            yield self._settled() | self._refuse(error)
+            return
+        if turn.superseded:
+            yield self._settled()
+        elif result is None:
+            yield self._settled() | {self._desk.ranked: answers.NOTHING_FOUND}
+        else:
+            history = history.with_question(question, passage)
+            yield self._settled() | {
+                self._desk.ranked: answers.draw_answers(
+                    result,
+                    passage,
+                    document,
+                    taken_along=export.formats(result, question, passage, document),
+                    link=link.write(question, model, top_k),
+                ),
+                self._desk.marked: answers.draw_passage(result, passage),
+                self._desk.chosen: 1,
+                self._desk.history: history,
+                self._desk.asked_before: _offer(history.questions),
+            }
+
+    def _show_progress(
+        self, result: Result, passage: str, document: Document, first: bool
+    ) -> Changes:
+        """Show the answers so far. They are marked when all is read: until then marks would come
+        and go, and the passage move under them."""
+        changes: Changes = {
+            self._desk.ranked: answers.draw_answers(result, passage, document, reading=True),
+            self._desk.progress: progress.draw_progress(result),
+        }
+        if first:
+            marked = answers.draw_passage(replace(result, answers=()), passage)
+            changes |= {self._desk.marked: marked, self._desk.stop: gr.update(visible=True)}
+        return changes
+
+    def _settled(self) -> Changes:
+        """Nothing is being read, and nothing was wrong."""
+        return {
+            self._desk.turn: "",
+            self._desk.progress: "",
+            self._desk.stop: gr.update(visible=False),
+            self._desk.passage_wrong: "",
+            self._desk.question_wrong: "",
+            self._desk.settings_wrong: "",
+        }
+
+    def _refuse(self, error: QAError) -> Changes:
+        """Say what is wrong beside the field it concerns."""
+        beside = {
+            "passage": self._desk.passage_wrong,
+            "question": self._desk.question_wrong,
+            "model": self._desk.settings_wrong,
+            "top_k": self._desk.settings_wrong,
+        }
+        field = error.field if isinstance(error, InputError) else "model"
+        return {
+            self._desk.ranked: answers.NOTHING_ASKED,
+            self._desk.marked: answers.NOTHING_MARKED,
+            beside[field or "question"]: answers.draw_error(str(error)),
+        }
+
+    def _open_example(self, index: int, model: str, history: History, asks: int) -> Changes:
+        """Put an example on the page and ask its first question."""
+        example = self._examples[index]
+        return {
+            self._desk.passage: example.passage,
+            self._desk.question: example.questions[0],
+            self._desk.asks: asks + 1,
+        } | self._look_at(example.passage, model, history)
+
+    def _open_file(self, file: str, model: str, history: History) -> Changes:
+        """Put a file's text on the page. The copy that was sent is not kept."""
+        limits = documents.Limits(characters=self._readers.max_characters)
+        try:
+            document = documents.read(Path(file), limits)
+        except QAError as error:
+            return {self._desk.passage_wrong: answers.draw_error(str(error))}
+        finally:
+            Path(file).unlink(missing_ok=True)
+        document = Document(answers.carried(document.text), document.pages)
+        return {
+            self._desk.passage: document.text,
+            self._desk.document: document,
+            self._desk.ranked: answers.NOTHING_ASKED,
+            self._desk.marked: answers.NOTHING_MARKED,
+        } | self._look_at(document.text, model, history, document)
+
+    def _open_link(
+        self, fragment: str, model: str, top_k: int, history: History, asks: int
+    ) -> Changes:
+        """Put on the page what a link asks, and ask it, if that can be."""
+        asked = link.read(fragment, MOST_ANSWERS)
+        if asked is None:
+            return {self._desk.asks: asks}
+        changes: Changes = {
+            self._desk.question: asked.question,
+            self._desk.passage: asked.passage,
+            self._desk.top_k: asked.top_k or top_k,
+        } | self._look_at(asked.passage, model, history)
+        try:
+            changes[self._desk.model] = self._readers.get(asked.model or model).card.name
+            asked.check()
+        except QAError as error:
+            return changes | self._refuse(error)
+        return changes | {self._desk.asks: asks + 1, self._desk.settings_wrong: ""}
+
+    def _look_at(
+        self, passage: str, model: str, history: History, document: Document = NO_PAGES
+    ) -> Changes:
+        """Show how long the passage on the page is, and what was and can be asked about it."""
+        # That a passage is blank is no mistake before somebody asks, and stays one until it is not.
+        tokens, wrong = None, "" if passage.strip() else gr.skip()
+        try:
+            reader = self._readers.get(model)
+            reader.check_length(passage)
+            tokens = len(reader.windower.passage(passage))
+        except QAError as error:
+            if isinstance(error, InputError) and error.field == "passage":
+                wrong = answers.draw_error(str(error))
+        pages = len(_pages(document, passage).pages)
+        offered = next((each for each in self._examples if each.passage == passage), None)
+        return {
+            self._desk.count: progress.draw_count(len(passage), tokens, pages),
+            self._desk.passage_wrong: wrong,
+            self._desk.offered: _offer(offered.questions if offered else (), visible=bool(offered)),
+            self._desk.asked_before: _offer(history.about(passage)),
+        }
+
+    def _offer_models(self) -> dict[str, Any]:
+        """Return the models to choose from: since the app was started there may be others."""
+        update: dict[str, Any] = gr.update(choices=choices(self._readers))
+        return update
+
+
+def _offer(questions: Sequence[str], *, visible: bool = True) -> dict[str, Any]:
+    """Return what makes a list of chips offer these questions."""
+    update: dict[str, Any] = gr.update(
+        samples=[[question] for question in questions],
+        sample_labels=list(questions),
+        visible=visible,
+    )
+    return update
+
+
+def _pages(document: Document, passage: str) -> Document:
+    """Return the document that a passage is, without pages where it was edited since."""
+    return document if document.text == passage else NO_PAGES

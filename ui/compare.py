@@ -1,0 +1,110 @@
+"""The tab "Compare", and `/compare` over HTTP: every installed model answers the same question.
+
+What is compared is in `qa.comparison`, how it is drawn in `side_by_side`. Models are asked only
+when somebody presses the button: a large one takes its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import gradio as gr
+
+from qa import QAError, comparison
+from ui import side_by_side
+from ui.answers import carried
+from ui.asking import PRIVATE, Asking
+from ui.latest import Latest
+from ui.readers import Readers
+
+# A comparison takes longer than any question, which it should not keep waiting.
+_COMPARING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "comparing"}
+
+# What an event gives back: the components that change, and what they become.
+Changes = dict[Any, Any]
+
+
+def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
+    """Build what stands in `tab`."""
+    latest = Latest()
+
+    def invite() -> Changes:
+        """Offer the models that are installed now."""
+        cards = readers.cards()
+        invitation = side_by_side.draw_invitation(cards)
+        return {invited: invitation, start: gr.update(interactive=len(cards) > 1)}
+
+    def ask_all(question: str, passage: str, top_k: int, request: gr.Request) -> Iterator[Changes]:
+        """Ask model after model, showing how things stand."""
+        entries: list[comparison.Entry] = []
+        steps = comparison.compare(readers.cards(), readers.get, question, passage, top_k)
+        with latest.begin(request.session_hash) as wanted, closing(steps):
+            try:
+                for entries in steps:
+                    if not wanted():
+                        break
+                    if not comparison.over(entries):
+                        drawn = side_by_side.draw(entries, question)
+                        yield {shown: drawn, stop: gr.update(interactive=True)}
+                drawn = side_by_side.draw(entries, question, stopped=not wanted())
+            except QAError as error:
+                drawn = side_by_side.draw_failure(str(error))
+        yield {shown: drawn, stop: gr.update(interactive=False)}
+
+    def end(request: gr.Request) -> None:
+        latest.stop(request.session_hash)
+
+    invited = gr.HTML(side_by_side.draw_invitation(readers.cards()), apply_default_css=False)
+    with gr.Row(elem_id="vb-comparing"):
+        start = gr.Button("Compare", variant="primary", min_width=88, scale=0)
+        stop = gr.Button("Stop", interactive=False, min_width=88, scale=0)
+    shown = gr.HTML("", elem_id="vb-compared", apply_default_css=False)
+    tab.select(invite, None, [invited, start], queue=False, **PRIVATE)
+    start.click(
+        ask_all,
+        [asking.question, asking.passage, asking.top_k],
+        [shown, stop],
+        trigger_mode="multiple",
+        **_COMPARING,
+        **PRIVATE,
+    )
+    stop.click(end, queue=False, **PRIVATE)
+    # What was compared is about another question then.
+    asked = asking.asked.success(end, queue=False, **PRIVATE)
+    asked.then(lambda: "", None, shown, queue=False, **PRIVATE)
+    gr.events.api(compare_with(readers), api_name="compare", **_COMPARING)
+
+
+def compare_with(readers: Readers) -> Callable[..., dict[str, Any]]:
+    """Return the function behind `/compare`."""
+
+    def compare(question: str, passage: str, top_k: int | None = 3) -> dict[str, Any]:
+        """Ask every installed model the same question and say where they disagree.
+
+        Parameters:
+            question: What you want to know.
+            passage: The text that may say it.
+            top_k: How many answers each model gives, from 1 to 100.
+
+        Returns:
+            An object with models (model, title, f1 and result each; error in place of the result
+            where a model cannot answer), opinions (what is said: text, null for "no answer", and
+            models, the names of those that say it; what most say comes first) and agree. A result
+            is what `/answer` gives.
+        """
+        top_k = 3 if top_k is None else top_k
+        try:
+            *_, entries = comparison.compare(readers.cards(), readers.get, question, passage, top_k)
+        except QAError as error:
+            raise gr.Error(carried(str(error)), print_exception=False) from error
+        found = comparison.to_dict(entries)
+        for entry in found["models"]:
+            for answer in entry["result"]["answers"] if entry["result"] else ():
+                answer["text"] = carried(answer["text"])
+        for opinion in found["opinions"]:
+            opinion["text"] = opinion["text"] and carried(opinion["text"])
+        return found
+
+    return compare

@@ -1,0 +1,136 @@
+"""The tab "Look inside", and `/look_inside` over HTTP: why the chosen answer won.
+
+What is computed is in `qa.inside`, how it is drawn in `evidence`. Nothing is computed unless the
+tab is open.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from qa import InputError, QAError
+from qa.inside import Reading, look
+from ui import evidence
+from ui.answers import carried
+from ui.asking import PRIVATE, READING, Asking
+from ui.latest import Latest
+from ui.readers import Readers
+from ui.readings import Readings
+
+SHOW_EVERY = 0.3  # seconds between two looks at how far the reading is
+
+# Question, passage and model of the result that stands.
+Asked = tuple[str, str, str]
+
+
+def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
+    """Build what stands in `tab`, following the answer that is chosen."""
+    readings = Readings()
+    latest = Latest()
+
+    def show(is_open: bool, asked: Asked, rank: float, request: gr.Request) -> Iterator[Any]:
+        """Show how far the reading is, then what the model said."""
+        with latest.begin(request.session_hash) as wanted:
+            for drawn in _draw(readers, readings, asked, int(rank)) if is_open else ():
+                if not wanted():
+                    break
+                if drawn:
+                    yield drawn
+            yield gr.skip()  # where nothing is given, Gradio shows nothing
+
+    def is_ours(event: gr.SelectData) -> bool:
+        return bool(event.value == tab.label)
+
+    components = [asking.question, asking.passage, asking.model]
+    is_open = gr.State(False)
+    asked = gr.State(tuple(component.value for component in components))
+    shown = gr.HTML(evidence.NOTHING_TO_SEE, elem_id="vb-inside", apply_default_css=False)
+
+    showing: dict[str, Any] = {
+        "fn": show,
+        "inputs": [is_open, asked, asking.chosen],
+        "outputs": shown,
+        "trigger_mode": "multiple",
+        **READING,
+        **PRIVATE,
+    }
+    tabs: Any = tab.parent
+    opened = tabs.select(is_ours, None, is_open, queue=False, **PRIVATE)
+    opened.then(**showing)
+    answered = asking.asked.success(
+        lambda *values: values, components, asked, queue=False, **PRIVATE
+    )
+    answered.then(**showing)
+    asking.chosen.change(**showing)
+    gr.events.api(look_with(readers), api_name="look_inside", **READING)
+
+
+def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:
+    """Return the function behind `/look_inside`."""
+
+    def look_inside(
+        question: str,
+        passage: str,
+        model: str | None = None,
+        rank: int | None = 1,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> dict[str, Any]:
+        """Show why an answer won: the model's logits and probabilities around it.
+
+        Parameters:
+            question: What you want to know.
+            passage: The text that may say it.
+            model: Name or alias of an installed model; the default one if left out.
+            rank: Which of the ranked answers to look at, the best one being 1.
+            start: With end, another span to look at instead: its first character's offset.
+            end: The offset behind its last character.
+
+        Returns:
+            An object with model, chosen (the span: text, start, end, window, start_logit,
+            end_logit, null_logit, logit, score, rank), tokens (those of its window: text, start,
+            end, start_probability, end_probability), null_start and null_end (the same
+            probabilities of "no answer in this window"), windows (number, start, end, tokens,
+            logit of the best span, won), candidates (the best spans, like chosen, overlaps left in)
+            and no_answer. Offsets are in code points.
+        """
+        span = None if start is None or end is None else (start, end)
+        try:
+            inside = look(readers.get(model), question, passage, rank or 1, span=span)
+        except QAError as error:
+            raise gr.Error(carried(str(error)), print_exception=False) from error
+        found = inside.to_dict()
+        for entry in (found["chosen"], *found["tokens"], *found["candidates"]):
+            entry["text"] = carried(entry["text"])
+        return found
+
+    return look_inside
+
+
+def _draw(readers: Readers, readings: Readings, asked: Asked, rank: int) -> Iterator[str]:
+    """Draw after each window how far the reading is, or nothing so soon after the last time; at the
+    end what the model said of the answer of this rank."""
+    question, passage, model = asked
+    try:
+        reader = readers.get(model)
+        key = reader, question, passage
+        reading = readings.find(key)
+        if reading is None:
+            reading = Reading(reader, question, passage)
+            due = time.monotonic() + SHOW_EVERY
+            for read in reading.run():
+                if time.monotonic() < due:
+                    yield ""
+                    continue
+                yield evidence.draw_progress(read, reading.windows)
+                due = time.monotonic() + SHOW_EVERY
+            readings.keep(key, reading)
+        yield evidence.draw(reading.look(rank), passage)
+    except InputError:
+        yield evidence.NOTHING_TO_SEE  # what is wrong stands beside the field
+    except QAError as error:
+        yield evidence.draw_failure(str(error))
