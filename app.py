@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
         if options.mcp and importlib.util.find_spec("mcp") is None:
-            raise QAError('--mcp needs one more library: pip install "gradio[mcp]".')
+            raise QAError('--mcp needs one more library: pip install "mcp<2".')
         if options.port is not None:
             _check_free(options.host, options.port)
         _serve(options)
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--mcp",
         action="store_true",
         help="also offer the endpoints as tools to MCP clients, at /gradio_api/mcp/ (needs: "
-        'pip install "gradio[mcp]")',
+        'pip install "mcp<2")',
     )
     parser.add_argument(
         "--no-fetch",

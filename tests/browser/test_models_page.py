@@ -201,7 +201,7 @@ def test_all_models_are_listed(visit: Visit) -> None:
 
 
 def test_a_model_is_fetched_and_then_offered_and_removed(visit: Visit, host: Host) -> None:
-    page = visit()
+    other, page = visit(), visit()
     row, status = row_of(page), row_of(page).get_by_role("status")
     expect_buttons(page, "Fetch 0.2 MB")
     expect(table_row(page, NAME)).to_contain_text("Not installed")
@@ -215,7 +215,7 @@ def test_a_model_is_fetched_and_then_offered_and_removed(visit: Visit, host: Hos
     expect(status).to_have_text("Fetching Tiny")
     expect_buttons(page, "Stop")
     # Whoever comes meanwhile, or comes back, sees the same.
-    other = visit()
+    other.reload()
     expect(row_of(other)).to_contain_text(re.compile(r"MB/s, 0:\d\d left"))
 
     for each in (page, other):
@@ -226,17 +226,14 @@ def test_a_model_is_fetched_and_then_offered_and_removed(visit: Visit, host: Hos
         expect(table_row(each, NAME)).not_to_contain_text("Not installed")
     assert catalog.read_card(host.models / NAME).aliases == (ALIAS,)
 
-    page.get_by_role("link", name="Ask", exact=True).click()
-    page.get_by_role("combobox", name="Model").click()
-    page.get_by_role("option", name="Tiny", exact=True).click()
-    page.get_by_label("Passage", exact=True).fill("The lamp was lit in 1874 by Mara Quill.")
-    page.get_by_label("Question", exact=True).fill("Who lit the lamp?")
-    page.get_by_label("Question", exact=True).press("Enter")
-    expect(page.locator('mark[data-rank="1"]')).to_have_text("Mara Quill")
+    other.get_by_role("link", name="Ask", exact=True).click()
+    other.get_by_role("combobox", name="Model").click()
+    other.get_by_role("option", name="Tiny", exact=True).click()
+    other.get_by_label("Passage", exact=True).fill("The lamp was lit in 1874 by Mara Quill.")
+    other.get_by_label("Question", exact=True).fill("Who lit the lamp?")
+    other.get_by_label("Question", exact=True).press("Enter")
+    expect(other.locator('mark[data-rank="1"]')).to_have_text("Mara Quill")
 
-    # Gradio complains when a page is left before the last answer to it is there.
-    expect(page.locator(".vb-count")).to_contain_text("tokens")
-    page.get_by_role("link", name="Models").click()
     press(page, "Remove")
     expect(status).to_contain_text("Remove it? 0.2 MB would have to be fetched")
     expect_buttons(page, "Remove it", "Keep it")
@@ -249,6 +246,9 @@ def test_a_model_is_fetched_and_then_offered_and_removed(visit: Visit, host: Hos
     expect_buttons(page, "Fetch 0.2 MB")
     expect(table_row(page, NAME)).to_contain_text("Not installed")
     assert not (host.models / NAME).exists()
+    # Whoever still has it chosen is told.
+    other.get_by_label("Question", exact=True).press("Enter")
+    expect(other.get_by_role("alert")).to_contain_text(f"There is no model '{NAME}'")
 
 
 def test_a_fetch_can_be_stopped_with_the_keyboard_alone(visit: Visit, host: Host) -> None:

@@ -73,7 +73,7 @@ def test_a_library_that_mcp_needs_is_named() -> None:
         [sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 1
-    assert done.stderr == '--mcp needs one more library: pip install "gradio[mcp]".\n'
+    assert done.stderr == '--mcp needs one more library: pip install "mcp<2".\n'
 
 
 def test_help_lists_the_flags() -> None:
