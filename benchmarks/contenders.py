@@ -22,7 +22,7 @@ LENGTH = 384
 class Contender(Protocol):
     """Runs windows of token ids; `files` are what it needs on disk."""
 
-    files: Sequence[Path]
+    files: list[Path]
 
     def run(self, ids: list[int]) -> None: ...
 
@@ -135,7 +135,10 @@ _LARGE = {
 def entries(folder: Path) -> dict[str, Entry]:
     """Return the contenders by name; `folder` holds what `benchmarks.peers` prepared."""
     xml = folder / "small" / "model.xml"
-    card = {"f1": 91.4, "f1_from": "its card, all of dev; measured with random weights"}
+    card: dict[str, Any] = {
+        "f1": 91.4,
+        "f1_from": "its card, all of dev; measured with random weights",
+    }
     found = {
         "verbatim": Entry(
             "**Verbatim**, bundled MiniLM-L6, INT8",
