@@ -3,17 +3,22 @@ run."""
 
 import csv
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
 
 from tests.document_files import pdf
+from tests.texts import prose
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples"
@@ -234,3 +239,46 @@ def test_the_notebook_runs_from_top_to_bottom() -> None:
     assert done.stderr == ""
     assert "Tape, Theodolite, Lichen and Gust" in done.stdout
     assert re.search(r"^1 of \d+ windows: ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.long
+def test_a_corpus_with_ray_outlives_a_worker(tmp_path: Path) -> None:
+    """Two workers, one killed on the way: every row is answered all the same."""
+    pytest.importorskip("ray")
+    (tmp_path / "passages").mkdir()
+    rows = [
+        {"id": number, "passage": f"Lamp {number} was lit by Mara Quill in 1874. " + prose(150)}
+        for number in range(400)
+    ]
+    for part in range(4):
+        lines = [json.dumps(row) for row in rows[part::4]]
+        (tmp_path / "passages" / f"{part}.json").write_text("\n".join(lines), encoding="utf-8")
+    command = ["examples.corpus_with_ray", tmp_path / "passages", tmp_path / "answers"]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", *map(str, command), "--question", "Who lit the lamp?"],
+            cwd=ROOT,
+            stderr=subprocess.STDOUT,
+            stdout=log,
+        ) as process,
+    ):
+        while process.poll() is None and not _kill_a_worker():
+            time.sleep(0.5)
+        assert process.wait(timeout=600) == 0
+    assert b"died or was killed" in (tmp_path / "log").read_bytes()
+    pyarrow = pytest.importorskip("pyarrow.dataset")
+    table = pyarrow.dataset(tmp_path / "answers").to_table().to_pylist()
+    assert sorted(row["id"] for row in table) == list(range(400))
+    assert {row["answer"] for row in table} == {"Mara Quill"}
+
+
+def _kill_a_worker() -> bool:
+    """Kill one of Ray's workers that is answering. Linux only."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            title = file.read_bytes()
+            if title.startswith(b"ray::") and b"Answerer" in title:
+                os.kill(int(file.parent.name), signal.SIGKILL)
+                return True
+    return False
