@@ -12,15 +12,15 @@ import inspect
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from qa import catalog
 from qa.errors import InputError, QAError
-
-# A long novel has a million; reading it takes a laptop half a minute.
-MAX_CHARS = 2_000_000
+from ui import zero_gpu
+from ui.limits import PUBLIC_REQUESTS_A_MINUTE, Limits
 
 _VARIABLES = """\
 environment variables:
@@ -28,6 +28,8 @@ environment variables:
                  by commas; --model may be one of them
   QA_MIRROR      folder or address to fetch models from instead of their publisher's
   QA_MODELS_DIR  folder to keep models in, looked into first
+  GRADIO_ROOT_PATH  path below which a reverse proxy offers the app, such as /verbatim
+  GRADIO_TEMP_DIR   folder for files while they are being opened, instead of the system's
 """
 
 
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, 2)
     except (QAError, OSError) as error:
         return _complain(error, 1)
+    except MemoryError:
+        return _complain("There is not enough memory; close other programs.", 1)
     return 0
 
 
@@ -72,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port",
         type=_port,
-        default=os.environ.get("GRADIO_SERVER_PORT"),
-        help="port to listen on (GRADIO_SERVER_PORT, else the first free one from 7860)",
+        default=os.environ.get("GRADIO_SERVER_PORT") or os.environ.get("PORT"),
+        help="port to listen on (GRADIO_SERVER_PORT, PORT, else the first free one from 7860)",
     )
     parser.add_argument(
         "--share", action="store_true", help="also serve on a public link, through Gradio's servers"
@@ -86,13 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         default=catalog.DEFAULT,
         help="the model that answers first: name, alias or folder (%(default)s)",
     )
-    parser.add_argument(
-        "--max-chars",
-        type=_count,
-        default=MAX_CHARS,
-        metavar="N",
-        help="refuse passages of more than N characters (%(default)s)",
-    )
+    _add_limits(parser)
     parser.add_argument(
         "--mcp",
         action="store_true",
@@ -105,12 +103,70 @@ def _parser() -> argparse.ArgumentParser:
         help="let visitors neither fetch nor remove models (always so with --share and on a "
         "Hugging Face Space)",
     )
+    parser.add_argument(
+        "--log",
+        action="store_true",
+        help="write a line of JSON to standard error for every question: when, how long, what came "
+        "of it; nothing of what was asked",
+    )
     return parser
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits (the defaults suit two cores and 16 GB)")
+    usual = Limits()
+
+    def add(flag: str, what: str, default: int, says: str) -> None:
+        limits.add_argument(
+            flag,
+            type=_number_of(what),
+            default=default,
+            metavar="N",
+            help=f"{says} (%(default)s)",
+        )
+
+    add("--max-chars", "characters", usual.characters, "refuse passages of more than N characters")
+    add(
+        "--max-file-mb",
+        "megabytes",
+        usual.file_bytes // 1_000_000,
+        "refuse files of more than N megabytes, all that are opened at once together",
+    )
+    add("--max-questions", "questions", usual.questions, "refuse more than N questions at once")
+    add("--max-queue", "requests", usual.waiting, "let N requests wait, refuse the next")
+    add("--time-limit", "seconds", usual.seconds, "end what takes longer than N seconds")
+    limits.add_argument(
+        "--rate-limit",
+        type=_number_of("requests", least=0),
+        metavar="N",
+        help="let a visitor make N requests a minute, of which a question on the page takes two; "
+        f"0: as many as they like ({PUBLIC_REQUESTS_A_MINUTE} with --share and on a Hugging Face "
+        "Space, else 0)",
+    )
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    rate = options.rate_limit
+    if rate is None and _is_public(options):
+        rate = PUBLIC_REQUESTS_A_MINUTE
+    return Limits(
+        characters=options.max_chars,
+        file_bytes=options.max_file_mb * 1_000_000,
+        questions=options.max_questions,
+        seconds=options.time_limit,
+        waiting=options.max_queue,
+        requests_a_minute=rate or None,
+    )
+
+
+def _is_public(options: argparse.Namespace) -> bool:
+    """Say whether anybody can visit."""
+    return bool(options.share or os.environ.get("SPACE_ID"))
 
 
 def _may_fetch(options: argparse.Namespace) -> bool:
     """Say whether visitors may fetch and remove models: never where anybody can visit."""
-    return not (options.no_fetch or options.share or os.environ.get("SPACE_ID"))
+    return not (options.no_fetch or _is_public(options))
 
 
 def _port(text: str) -> int:
@@ -119,10 +175,15 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of characters")
-    return int(text)
+def _number_of(what: str, least: int = 1) -> Callable[[str], int]:
+    """Return the type of a flag that takes a number of something."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}")
+        return int(text)
+
+    return number
 
 
 def _auth(text: str) -> tuple[str, str]:
@@ -148,19 +209,29 @@ def _check_free(host: str, port: int) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     # Imported only here: mistakes are told at once, and a bad model before Gradio takes its time.
-    from qa.documents import Limits
     from ui.readers import Readers
 
     _preinstall()
-    readers = Readers(options.model, options.max_chars)
+    limits = _limits(options)
+    readers = Readers(options.model, limits)
+    _prepare_environment(options)
+    zero_gpu.announce()
     with _without_stub_files():
         import gradio  # noqa: F401
 
-    from ui import page, theme
+    from starlette.middleware import Middleware
 
+    from ui import gate, log, page, theme
+    from ui.closing import Closing
+
+    if options.log:
+        log.start()
+    closing = Closing()
+    closing.heed_signals()
     blocks = page.build(readers, may_fetch=_may_fetch(options))
+    blocks.queue(api_open=False)  # nothing is answered past the queue
     _, local_url, share_url = blocks.launch(
-        server_name=options.host,
+        server_name=f"[{options.host}]" if ":" in options.host else options.host,
         server_port=options.port,
         share=options.share,
         auth=options.auth,
@@ -172,14 +243,34 @@ def _serve(options: argparse.Namespace) -> None:
         run_history=False,  # would keep what visitors ask in their browsers
         enable_monitoring=False,
         mcp_server=options.mcp,
-        max_file_size=Limits().bytes,
+        app_kwargs={
+            "middleware": [Middleware(gate.Gate, limits=limits, closing=closing)],
+            "routes": [gate.health(readers, closing)],
+        },
+        max_file_size=limits.file_bytes,
         ssr_mode=False,
         quiet=True,
         prevent_thread_lock=True,
     )
     sys.stdout.write(f"Verbatim is at {share_url or local_url} (Ctrl+C stops it)\n")
     sys.stdout.flush()
-    blocks.block_thread()
+    closing.wait(blocks, readers)
+
+
+def _prepare_environment(options: argparse.Namespace) -> None:
+    """Set what Gradio and its server read from the environment when they are imported."""
+    if ":" in options.host:
+        # Before it listens, Gradio tries the port on this address, and by IPv4 only.
+        os.environ["GRADIO_SERVER_NAME"] = "0.0.0.0"  # noqa: S104 - nothing listens there
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise QAError(
+            "There is no folder for temporary files; name one that can be written with TMPDIR."
+        ) from error
+    if os.environ.get("SPACE_ID"):
+        # There, visitors come through a proxy that says who they are.
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
 
 
 def _preinstall() -> None:
@@ -220,7 +311,7 @@ def _without_stub_files() -> Iterator[None]:
         inspect.getfile = real
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Exception | str, code: int) -> int:
     sys.stderr.write(f"{error}\n")
     return code
 

@@ -24,6 +24,7 @@ _PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
+NO_MEMORY = "There is not enough memory; close other programs or choose a smaller model."
 NAMES = tuple(_PROVIDERS)
 _PLUGIN = "onnxruntime_ep_openvino"  # pip install onnxruntime-ep-openvino
 _registering = threading.Lock()
@@ -67,7 +68,7 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
     # The arena keeps the largest window's memory for ever and grows with every new length
     # (microsoft/onnxruntime#11627).
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is said below
     try:
         if engine == "openvino":
             _add_plugin(options)
@@ -75,6 +76,8 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
         providers = list(dict.fromkeys((_PROVIDERS[engine], _PROVIDERS["cpu"])))
         return ort.InferenceSession(path, options, providers=providers)
     except Exception as error:  # its exceptions have no common base
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            raise QAError(NO_MEMORY) from error
         raise QAError(f"{path} is not a model ONNX Runtime can run; install it again.") from error
 
 

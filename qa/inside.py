@@ -115,18 +115,20 @@ def look(
 
 
 class Reading:
-    """A question read against a passage: the logits of all its windows."""
+    """A question read against a passage: the logits of its windows."""
 
-    def __init__(self, reader: Reader, question: str, passage: str) -> None:
-        """Tokenize both. Raises InputError as `Reader.answer` does."""
+    def __init__(
+        self, reader: Reader, question: str, passage: str, windows: int | None = None
+    ) -> None:
+        """Tokenize both. To be read are all windows, or those that `Reader.stream` reads first: so
+        many. Raises InputError as `Reader.answer` does."""
         reader.stream(question, passage)  # for its checks; nothing is read yet
         self._reader = reader
         self._question, _ = reader.windower.question(question)
         self._passage = reader.windower.passage(passage)
         self._read: list[WindowLogits] = []
-        self.windows = reader.windower.count(
-            self._question, self._passage, reader.advance(self._question)
-        )
+        self._numbers = sorted(reader.order(self._question, self._passage)[:windows])
+        self.windows = len(self._numbers)
 
     def __len__(self) -> int:
         """Return how many tokens the passage has."""
@@ -135,7 +137,7 @@ class Reading:
     def run(self) -> Iterator[int]:
         """Read window after window; return after each how many have been read. To be run once, to
         its end."""
-        for window in self._reader.logits(self._question, self._passage):
+        for window in self._reader.logits(self._question, self._passage, order=self._numbers):
             self._read.append(window)
             yield len(self._read)
 
@@ -155,7 +157,7 @@ class Reading:
         )
         first, last = self._ranked(ranking, rank) if span is None else self._tokens_of(*span)
         chosen = self._candidate(spans, ranking, first, last)
-        window = self._read[chosen.window - 1]
+        window = self._read[self._numbers.index(chosen.window - 1)]
         null_start, start = _probabilities(window.start, window)
         null_end, end = _probabilities(window.end, window)
         return Inside(
@@ -169,7 +171,7 @@ class Reading:
             ),
             windows=tuple(
                 self._on_map(number, seen, number == chosen.window)
-                for number, seen in enumerate(self._read, 1)
+                for number, seen in self._numbered()
             ),
             candidates=tuple(
                 self._candidate(spans, ranking, first, last)
@@ -177,6 +179,10 @@ class Reading:
             ),
             no_answer=ranking.no_answer,
         )
+
+    def _numbered(self) -> Iterator[tuple[int, WindowLogits]]:
+        """Give the windows that were read with their numbers, from 1."""
+        return ((number + 1, read) for number, read in zip(self._numbers, self._read, strict=True))
 
     def _ranked(self, ranking: Ranking, rank: int) -> tuple[int, int]:
         """Return first and last token of the answer of this rank."""
@@ -206,7 +212,7 @@ class Reading:
         number, window = max(
             (
                 (number, window)
-                for number, window in enumerate(self._read, 1)
+                for number, window in self._numbered()
                 if window.first <= first and last < window.stop
             ),
             key=lambda seen: _logits(seen[1], first, last)[-1],

@@ -55,9 +55,12 @@ class Item:
 
 
 def read(
-    text: str, passage: Document = NOTHING, files: Mapping[str, Document] | None = None
+    text: str,
+    passage: Document = NOTHING,
+    files: Mapping[str, Document] | None = None,
+    most: int = MOST_QUESTIONS,
 ) -> list[Item]:
-    """Read questions, at most MOST_QUESTIONS that read MOST_READ characters together.
+    """Read questions, at most `most` that read MOST_READ characters together.
 
     `passage` is asked where a question has none of its own; `files` are the passages that a CSV may
     name. Raises InputError where the text is neither a list, a CSV nor of SQuAD's layout.
@@ -79,17 +82,16 @@ def read(
         items = [
             Item(str(number), line, passage) for number, line in enumerate(filter(None, lines), 1)
         ]
-    _check(items)
+    _check(items, most)
     return items
 
 
-def _check(items: list[Item]) -> None:
+def _check(items: list[Item], most: int) -> None:
     if not items:
         raise InputError("There are no questions in this file; put one in each row.")
-    if len(items) > MOST_QUESTIONS:
+    if len(items) > most:
         raise InputError(
-            f"There are {len(items):,} questions, the limit is {MOST_QUESTIONS:,}; ask them in "
-            "parts."
+            f"There are {len(items):,} questions, the limit is {most:,}; ask them in parts."
         )
     characters = sum(len(item.passage.text) for item in items)
     if characters > MOST_READ:

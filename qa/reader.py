@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -18,7 +18,7 @@ import numpy as np
 
 from qa import catalog, engines
 from qa.catalog import ModelCard
-from qa.errors import InputError
+from qa.errors import InputError, QAError
 from qa.lexical import promising
 from qa.session import Session
 from qa.spans import SpanLogits, WindowLogits, squad_best
@@ -29,6 +29,8 @@ LONGEST_ANSWER = 30  # tokens, as the cards of the Open Model Zoo evaluate
 # lost at a seam.
 OVERLAP = 64
 SQUAD_DOC_STRIDE = 128
+# Of the time of reading, for ranking results so far, which takes longer the longer the passage is.
+RANKING_SHARE = 0.1
 MAX_CHARACTERS = 10_000_000
 MAX_ANSWERS = 100
 
@@ -91,7 +93,10 @@ class Reader:
         self.card = card
         self.windower = windower
         self.model = model
-        self.max_characters = MAX_CHARACTERS  # whoever offers it to others may want less
+        # Whoever offers it to others may want less.
+        self.max_characters = MAX_CHARACTERS
+        self.max_seconds = math.inf
+        self._closed = False
 
     @classmethod
     def load(
@@ -122,10 +127,12 @@ class Reader:
         self, question: str, passage: str, top_k: int = 3, *, pause: float = 0.2
     ) -> Generator[Result, None, None]:
         """Find answers while the passage is read: return results so far, `pause` seconds of reading
-        apart. The windows that promise most are read first (qa/lexical.py). The last result is
-        `answer`'s. Closing the iterator stops the reading.
+        apart, or more where ranking takes its time; with 0 after every window. The windows that
+        promise most are read first (qa/lexical.py). The last result is `answer`'s. Closing the
+        iterator stops the reading.
 
-        Raises InputError as `answer` does, before anything is read.
+        Raises InputError as `answer` does, before anything is read; QAError while it is read where
+        that takes more than `max_seconds`, pauses included, or the reader is closed.
         """
         _check(question, passage, top_k)
         self.check_length(passage)
@@ -148,10 +155,8 @@ class Reader:
         pause: float,
         clock: _Clock,
     ) -> Generator[Result, None, None]:
-        advance = self.advance(question)
-        windows = self.windower.count(question, tokens, advance)
-        firsts, capacity = np.arange(windows) * advance, self.windower.capacity(question)
-        order = promising(question, tokens.ids, firsts, capacity)
+        advance, order = self.advance(question), self.order(question, tokens)
+        windows = len(order)
         logits = SpanLogits(tokens.begins, tokens.closes, LONGEST_ANSWER)
 
         def result(read: int) -> Result:
@@ -174,17 +179,23 @@ class Reader:
             )
 
         due = time.monotonic() + pause
-        for read, window in enumerate(
-            self.windower.windows(question, tokens, advance, order.tolist()), 1
-        ):
+        for read, window in enumerate(self.windower.windows(question, tokens, advance, order), 1):
             logits.add(self.model.run(window))
+            self._check_time(clock)
             if read < windows and time.monotonic() >= due:
                 clock.lap("run")
-                yield result(read)
+                ranked = time.monotonic()
+                so_far = result(read)
+                cost = time.monotonic() - ranked
+                yield so_far
                 clock.skip()
-                due = time.monotonic() + pause
+                due = time.monotonic() + (pause and max(pause, cost / RANKING_SHARE))
         clock.lap("run")
         yield result(windows)
+
+    def close(self) -> None:
+        """End all reading, at the next window, with a QAError. From any thread."""
+        self._closed = True
 
     def check_length(self, passage: str) -> None:
         """Raise InputError where a passage has more than `max_characters`."""
@@ -193,6 +204,15 @@ class Reader:
                 f"The passage has {len(passage):,} characters, the limit is "
                 f"{self.max_characters:,}; ask about a part of it.",
                 "passage",
+            )
+
+    def _check_time(self, clock: _Clock) -> None:
+        if self._closed:
+            raise QAError("Verbatim is being stopped; ask again in a minute.")
+        if clock.seconds() > self.max_seconds:
+            raise QAError(
+                f"Reading takes longer than {self.max_seconds:,} seconds, the limit here; ask "
+                "about a part of the passage."
             )
 
     def predict_squad(self, question: str, passage: str) -> str:
@@ -206,12 +226,24 @@ class Reader:
         return _answer(tokens, *best, 1.0).text if best else ""
 
     def logits(
-        self, question: list[int], passage: Passage, advance: int | None = None
+        self,
+        question: list[int],
+        passage: Passage,
+        advance: int | None = None,
+        order: Iterable[int] | None = None,
     ) -> Iterator[WindowLogits]:
         """Run the model over window after window of a tokenized passage: what answers are ranked
-        from. Windows advance by `advance` tokens, by default as `self.advance` says."""
+        from. Windows advance by `advance` tokens, by default as `self.advance` says; they are read
+        in the order of these numbers, by default from the first to the last."""
         advance = advance or self.advance(question)
-        return map(self.model.run, self.windower.windows(question, passage, advance))
+        return map(self.model.run, self.windower.windows(question, passage, advance, order))
+
+    def order(self, question: list[int], passage: Passage) -> list[int]:
+        """Return the numbers, from 0, of the windows of a tokenized passage in the order in which
+        `stream` reads them."""
+        advance, capacity = self.advance(question), self.windower.capacity(question)
+        firsts = np.arange(self.windower.count(question, passage, advance)) * advance
+        return [int(number) for number in promising(question, passage.ids, firsts, capacity)]
 
     def advance(self, question: list[int]) -> int:
         """Return how many tokens windows advance by: as far as an overlap of OVERLAP allows."""
@@ -223,7 +255,12 @@ class _Clock:
 
     def __init__(self) -> None:
         self._laps: dict[str, float] = {}
+        self._begun = time.perf_counter()
         self.skip()
+
+    def seconds(self) -> float:
+        """Return how long ago it was started."""
+        return time.perf_counter() - self._begun
 
     def skip(self) -> None:
         """Leave out the time since the last lap."""

@@ -40,6 +40,25 @@ def test_laws_of_looking_inside(reader_of: Callable[[Model], Reader], passage: s
         check(inside, passage)
 
 
+def test_a_part_is_looked_at_as_a_stopped_stream_left_it(
+    reader_of: Callable[[Model], Reader],
+) -> None:
+    reader, passage = reader_of(RandomModel()), prose(2000)
+    for result in reader.stream("Which one?", passage, pause=0):
+        reading = Reading(reader, "Which one?", passage, result.read)
+        assert [*reading.run()] == [*range(1, result.read + 1)]
+        inside = reading.look()
+        best = result.answers[0]
+        assert (inside.chosen.start, inside.chosen.end) == (best.start, best.end)
+        assert inside.chosen.score == pytest.approx(best.score, rel=1e-4)
+        assert len(inside.windows) == result.read
+        assert inside.windows[-1].number <= result.windows
+        (won,) = (window for window in inside.windows if window.won)
+        assert won.number == inside.chosen.window
+        assert (inside.tokens[0].start, inside.tokens[-1].end) == (won.start, won.end)
+    assert result.windows > 3
+
+
 def check(inside: Inside, passage: str) -> None:
     """Fail unless all figures fit each other."""
     window = inside.windows[inside.chosen.window - 1]

@@ -6,8 +6,9 @@ from qa import Reader
 from qa.inside import Reading
 from tests.texts import prose
 from ui import readings
+from ui.asking import Asked
 from ui.latest import Latest
-from ui.readings import Readings
+from ui.readings import Key, Readings
 
 
 def test_only_the_latest_of_each_visitor_is_wanted() -> None:
@@ -40,13 +41,17 @@ def test_readings_are_found_by_what_was_asked_and_the_oldest_give_way(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Readings()
+
+    def key(text: str, question: str = "Who?") -> Key:
+        return reader, Asked(question, text, "model")
+
     texts = [prose(words) for words in (50, 60, 70)]
     made = [Reading(reader, "Who?", text) for text in texts]
     monkeypatch.setattr(readings, "KEPT_TOKENS", sum(map(len, made)) - 1)
     for text, reading in zip(texts, made, strict=True):
-        kept.keep((reader, "Who?", text), reading)
+        kept.keep(key(text), reading)
         if text == texts[1]:
-            assert kept.find((reader, "Who?", texts[0])) is made[0]  # and is not the oldest now
-    found = [kept.find((reader, "Who?", text)) for text in texts]
+            assert kept.find(key(texts[0])) is made[0]  # and is not the oldest now
+    found = [kept.find(key(text)) for text in texts]
     assert found == [made[0], None, made[2]]
-    assert kept.find((reader, "Who else?", texts[0])) is None
+    assert kept.find(key(texts[0], "Who else?")) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qa import InputError, Reader, Result
 from qa.reader import LONGEST_ANSWER, MAX_ANSWERS, MAX_CHARACTERS, OVERLAP, Model
-from qa.spans import WindowLogits
+from qa.spans import Ranking, SpanLogits, WindowLogits
 from qa.windows import Window, Windower
 from tests.fakes import PointingModel, RandomModel
 from tests.texts import TRICKY, any_text, prose
@@ -121,6 +121,26 @@ def test_what_promises_most_is_read_first(reader: Reader) -> None:
     first = next(reader.stream("Who was the keeper of Skerry Point?", text, pause=0))
     assert (first.read, first.answers[0].text) == (1, "Mara Quill")
     assert first.windows > 10
+
+
+def test_where_ranking_takes_its_time_results_come_less_often(
+    reader_of: Callable[[Model], Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(RandomModel):
+        def run(self, window: Window) -> WindowLogits:
+            time.sleep(0.002)
+            return super().run(window)
+
+    rank = SpanLogits.rank
+
+    def slow_rank(logits: SpanLogits, top_k: int, **options: float) -> Ranking:
+        time.sleep(0.03)
+        return rank(logits, top_k, **options)
+
+    monkeypatch.setattr(SpanLogits, "rank", slow_rank)
+    results = list(reader_of(Slow()).stream("Who?", prose(8000), pause=0.001))
+    assert results[-1].windows > 30
+    assert 1 < len(results) < 10
 
 
 def test_closing_the_stream_stops_the_reading(reader_of: Callable[[Model], Reader]) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from qa import InputError, QAError, catalog
+from ui.limits import Limits
 from ui.readers import Readers
 
 
 @pytest.fixture
 def readers() -> Readers:
-    return Readers(catalog.DEFAULT, max_characters=100)
+    return Readers(catalog.DEFAULT, Limits(characters=100))
 
 
 @pytest.fixture
@@ -49,6 +50,19 @@ def test_a_folder_that_is_no_models(readers: Readers, folder: Path) -> None:
     with pytest.raises(QAError, match="install the model again"):
         readers.add(folder)
     assert "own" not in {card.name for card in readers.cards()}
+
+
+def test_a_damaged_model_is_named_without_its_path(
+    readers: Readers, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QA_MODELS_DIR", str(folder.parent))
+    size = (folder / "model.onnx").stat().st_size
+    (folder / "model.onnx").write_bytes(bytes(size))
+    with pytest.raises(QAError) as caught:
+        readers.get("own")
+    assert str(caught.value) == (
+        "The model My own is damaged; choose another one or install it again."
+    )
 
 
 def test_a_removed_model_is_let_go_of(

@@ -111,7 +111,7 @@ def test_the_plot_has_a_point_for_each_model_with_an_f1() -> None:
         for tag, a in Page(html).elements
         if tag == "svg" and "x" in a
     ]
-    (slow, quick, middle) = points
+    quick, middle, slow = points  # as they come from left to right
     assert quick[0] < middle[0] < slow[0]
     assert middle == pytest.approx(((slow[0] + quick[0]) / 2, (slow[1] + quick[1]) / 2), abs=0.1)
     assert slow[1] < quick[1]

@@ -17,9 +17,10 @@ from anyio import to_thread
 
 from qa import InputError, QAError, Result, documents
 from qa.documents import Document
-from ui import answers, compare, endpoint, examples, export, inside, link, progress
+from ui import answers, compare, endpoint, examples, export, inside, link, log, progress
 from ui.answers import NO_PAGES
-from ui.asking import PRIVATE, READING, Asking
+from ui.asking import PRIVATE, READING, Asked, Asking
+from ui.blocks import Blocks
 from ui.desk import MOST_ANSWERS, Desk, choices
 from ui.history import History
 from ui.readers import Readers
@@ -38,7 +39,7 @@ _AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
 Changes = dict[Any, Any]
 
 
-def build(page: endpoint.Blocks, readers: Readers) -> None:
+def build(page: Blocks, readers: Readers) -> None:
     """Build it as the first page of `page`, the first example on it already answered."""
     _AskPage(page, readers)
     gr.events.api(endpoint.answer_with(readers), api_name="answer", **READING)
@@ -47,7 +48,7 @@ def build(page: endpoint.Blocks, readers: Readers) -> None:
 class _AskPage:
     """Its components, and what its events do to them."""
 
-    def __init__(self, page: endpoint.Blocks, readers: Readers) -> None:
+    def __init__(self, page: Blocks, readers: Readers) -> None:
         self._readers = readers
         self._turns = Turns()
         self._examples = examples.read()
@@ -58,7 +59,7 @@ class _AskPage:
                 with gr.Tab(title) as tab:
                     build_tab(readers, asking, tab)
 
-    def _wire(self, page: endpoint.Blocks) -> Asking:
+    def _wire(self, page: Blocks) -> Asking:
         desk = self._desk
         triggers = [
             desk.button.click,
@@ -75,7 +76,8 @@ class _AskPage:
             self._ask,
             [*asked_of, desk.document, desk.history],
             [
-                *[desk.ranked, desk.marked, desk.chosen, desk.progress, desk.stop],
+                *[desk.ranked, desk.marked, desk.chosen, desk.asked_of],
+                *[desk.progress, desk.stop],
                 *[desk.passage_wrong, desk.question_wrong, desk.settings_wrong],
                 *[desk.turn, desk.history, desk.asked_before],
             ],
@@ -110,7 +112,10 @@ class _AskPage:
         desk.file.upload(
             self._open_file,
             [desk.file, desk.model, desk.history],
-            [desk.passage, desk.document, desk.ranked, desk.marked, *about_passage],
+            [
+                *[desk.passage, desk.document, desk.ranked, desk.marked, desk.asked_of],
+                *about_passage,
+            ],
             **PRIVATE,
         ).success(None, None, None, js="() => verbatim.focusQuestion()", **PRIVATE)
         gr.on(
@@ -118,14 +123,14 @@ class _AskPage:
             self._open_link,
             [desk.fragment, desk.model, desk.top_k, desk.history, desk.asks],
             [
-                *[*asked_of, desk.asks, desk.ranked, desk.marked],
+                *[*asked_of, desk.asks, desk.ranked, desk.marked, desk.asked_of],
                 *[desk.settings_wrong, *about_passage],
             ],
             js="(_, ...rest) => [location.hash, ...rest]",
             **_AT_ONCE,
-        )
+        ).then(None, None, None, js="() => verbatim.show()", **PRIVATE)
         page.load(self._offer_models, None, desk.model, **_AT_ONCE)
-        return Asking(desk.question, desk.passage, desk.model, desk.top_k, desk.chosen, asked)
+        return Asking(desk.question, desk.passage, desk.top_k, desk.asked_of, desk.chosen, asked)
 
     async def _ask(
         self,
@@ -138,26 +143,32 @@ class _AskPage:
     ) -> AsyncIterator[Changes]:
         """Read the passage; show what is found while it is found."""
         document = _pages(document, passage)
-        result = None
+        result, settled = None, self._settled()
         try:
-            reader = await to_thread.run_sync(self._readers.get, model)
-            with self._turns.begin() as turn:
+            with log.entry("page") as entry, self._turns.begin() as turn:
+                reader = await to_thread.run_sync(self._readers.get, model)
                 yield {self._desk.turn: turn.name}
                 async with aclosing(turn.results(reader, question, passage, top_k)) as results:
                     async for so_far in results:
                         if not so_far.complete:
                             yield self._show_progress(so_far, passage, document, result is None)
                         result = so_far
+                if result is not None:
+                    entry.read(result)
+                    entry.outcome = "answered" if result.complete else "stopped"
         except QAError as error:
-            yield self._settled() | self._refuse(error)
-            return
+            if result is None:
+                yield settled | self._refuse(error)
+                return
+            # What was found before it went wrong stays.
+            settled[self._desk.passage_wrong] = answers.draw_error(str(error))
         if turn.superseded:
-            yield self._settled()
+            yield settled
         elif result is None:
-            yield self._settled() | {self._desk.ranked: answers.NOTHING_FOUND}
+            yield settled | {self._desk.ranked: answers.NOTHING_FOUND, self._desk.asked_of: None}
         else:
             history = history.with_question(question, passage)
-            yield self._settled() | {
+            yield settled | {
                 self._desk.ranked: answers.draw_answers(
                     result,
                     passage,
@@ -167,6 +178,9 @@ class _AskPage:
                 ),
                 self._desk.marked: answers.draw_passage(result, passage),
                 self._desk.chosen: 1,
+                self._desk.asked_of: Asked(
+                    question, passage, model, None if result.complete else result.read
+                ),
                 self._desk.history: history,
                 self._desk.asked_before: _offer(history.questions),
             }
@@ -208,6 +222,7 @@ class _AskPage:
         return {
             self._desk.ranked: answers.NOTHING_ASKED,
             self._desk.marked: answers.NOTHING_MARKED,
+            self._desk.asked_of: None,
             beside[field or "question"]: answers.draw_error(str(error)),
         }
 
@@ -222,9 +237,8 @@ class _AskPage:
 
     def _open_file(self, file: str, model: str, history: History) -> Changes:
         """Put a file's text on the page. The copy that was sent is not kept."""
-        limits = documents.Limits(characters=self._readers.max_characters)
         try:
-            document = documents.read(Path(file), limits)
+            document = documents.read(Path(file), self._readers.files)
         except QAError as error:
             return {self._desk.passage_wrong: answers.draw_error(str(error))}
         finally:
@@ -235,6 +249,7 @@ class _AskPage:
             self._desk.document: document,
             self._desk.ranked: answers.NOTHING_ASKED,
             self._desk.marked: answers.NOTHING_MARKED,
+            self._desk.asked_of: None,
         } | self._look_at(document.text, model, history, document)
 
     def _open_link(
@@ -248,6 +263,8 @@ class _AskPage:
             self._desk.question: asked.question,
             self._desk.passage: asked.passage,
             self._desk.top_k: asked.top_k or top_k,
+            self._desk.ranked: "",
+            self._desk.marked: answers.NOTHING_MARKED,
         } | self._look_at(asked.passage, model, history)
         try:
             changes[self._desk.model] = self._readers.get(asked.model or model).card.name

@@ -15,17 +15,29 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the result that stands was asked of, whatever was typed since; `windows` says how many
+    windows it comes from where the reading was stopped."""
+
+    question: str
+    passage: str
+    model: str
+    windows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asking:
     """Components of the ask page.
 
-    `chosen` holds the rank of the chosen answer, from 1; it changes when another is chosen, and is
-    1 again when a new result arrives. `asked` is the event after which a result stands, whatever
-    was asked and however: `asked.success(...)`.
+    `asked_of` holds the Asked of the result that stands, None where nothing was found. `chosen`
+    holds the rank of the chosen answer, from 1; it changes when another is chosen, and is 1 again
+    when a new result arrives. `asked` is the event after which a result stands, whatever was asked
+    and however: `asked.success(...)`.
     """
 
     question: gr.Textbox
     passage: gr.Textbox
-    model: gr.Dropdown
     top_k: gr.Dropdown
+    asked_of: gr.State
     chosen: gr.Number
     asked: Dependency

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ui import answers, examples, export, link, masthead, progress
 from ui.answers import NO_PAGES
+from ui.asking import Asked
 from ui.history import History
 from ui.readers import Readers
 
@@ -34,6 +35,9 @@ class Desk:
         self.turn = gr.Textbox("", visible="hidden")  # the name of the reading under way
         self.fragment = gr.Textbox("", visible="hidden")  # what stands after "#" in the address
         self.document = gr.State(NO_PAGES)
+        self.asked_of = gr.State(
+            Asked(first.questions[0], first.passage, readers.default.card.name)
+        )
         self.history = gr.State(History().with_question(first.questions[0], first.passage))
 
     def _build_texts(self, readers: Readers, offered: Sequence[examples.Example]) -> None:

@@ -4,30 +4,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.components.api_component import Api
 
-from qa import QAError, answer_sheet, catalog, questionnaire
+from qa import InputError, QAError, answer_sheet, catalog, questionnaire
 from qa.documents import Document
+from ui import log
 from ui.answers import carried
 from ui.readers import Readers
-
-
-class Blocks(gr.Blocks):
-    """Gradio's, except that calls by position, too, may leave out what has a default."""
-
-    async def preprocess_data(
-        self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any
-    ) -> list[Any]:
-        left_out = [
-            block.value for block in block_fn.inputs[len(inputs) :] if isinstance(block, Api)
-        ]
-        complete = [*inputs, *left_out]
-        values: list[Any] = await super().preprocess_data(block_fn, complete, *rest, **named)
-        return values
 
 
 def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
@@ -50,7 +37,10 @@ def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             (offsets in code points).
         """
         try:
-            found = readers.get(model).answer(question, passage, 3 if top_k is None else top_k)
+            with log.entry("/answer") as entry:
+                found = readers.get(model).answer(question, passage, 3 if top_k is None else top_k)
+                entry.read(found)
+                entry.outcome = "answered"
         except QAError as error:
             raise gr.Error(carried(str(error)), print_exception=False) from error
         result = found.to_dict()
@@ -72,7 +62,8 @@ def answer_many_with(readers: Readers) -> Callable[..., dict[str, Any]]:
 
         Parameters:
             questions: One a line; or a CSV with a column question and, if you like, passage, id and
-                answer (what you expect); or a JSON text of SQuAD's layout. At most 1,000.
+                answer (what you expect); or a JSON text of SQuAD's layout. At most 1,000, where the
+                owner of this host sets no other limit.
             passage: The text that questions without a passage of their own are asked of.
             model: Name or alias of an installed model; the default one if left out.
             top_k: How many answers to return for each question, from 1 to 100.
@@ -84,15 +75,35 @@ def answer_many_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             each, best first) and no_answer, or error.
         """
         try:
-            reader = readers.get(model)
-            items = questionnaire.read(questions, Document(passage))
-            rows = list(answer_sheet.ask(reader, items, 1 if top_k is None else top_k))
+            with log.entry("/answer_many") as entry:
+                _check_texts(questions=questions, passage=passage)
+                reader, most = readers.get(model), readers.limits.questions
+                items = questionnaire.read(questions, Document(passage), most=most)
+                rows = []
+                deadline = time.monotonic() + readers.limits.seconds
+                for row in answer_sheet.ask(reader, items, 1 if top_k is None else top_k):
+                    if time.monotonic() > deadline:
+                        raise QAError(
+                            f"Answering takes longer than {readers.limits.seconds:,} seconds, the "
+                            "limit here; ask these questions in parts."
+                        )
+                    rows.append(row)
+                    if row.result:
+                        entry.read(row.result)
+                entry.outcome = "answered"
         except QAError as error:
             raise gr.Error(carried(str(error)), print_exception=False) from error
         sheet = json.dumps(answer_sheet.to_dict(rows), ensure_ascii=False)
         return {"model": reader.card.name, **json.loads(carried(sheet))}
 
     return answer_many
+
+
+def _check_texts(**texts: object) -> None:
+    """Raise InputError where what should be text is none."""
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise InputError(f"{name} must be text, not {type(text).__name__}.", name)
 
 
 def models_with(readers: Readers) -> Callable[[], dict[str, Any]]:

@@ -28,13 +28,16 @@ _TOLD = 0.05  # from here on a probability stands in the text as a figure
 _MAP = 84  # pixels the map of the windows is high
 _COLUMNS = 500  # most bars on the map: more are thinner than a screen shows
 
+_STOPPED = (
+    '<p class="vb-note"><strong>Stopped.</strong> This is about the windows that were read.</p>'
+)
 _HEADS = ("#", "Words", "Score", "Logit", "Start", "End", "Null", "Window")
 
 
-def draw(inside: Inside, passage: str) -> str:
-    """Draw all of it."""
+def draw(inside: Inside, passage: str, *, stopped: bool = False) -> str:
+    """Draw all of it; that it is about the windows that were read where reading was `stopped`."""
     return (
-        f'<div class="vb-inside">{_sum(inside)}'
+        f'<div class="vb-inside">{_STOPPED if stopped else ""}{_sum(inside)}'
         "<h3>Where it begins and ends</h3>"
         "<p>One bar a token of the window: <b>up</b> for how likely the answer starts there, "
         "<b>down</b> for how likely it ends there. The chosen span is shaded; the first bar, apart "
@@ -77,7 +80,8 @@ def _sum(inside: Inside) -> str:
     """Draw how the chosen span came to its logit and score."""
     chosen = inside.chosen
     rank = f"Answer {chosen.rank}" if chosen.rank else "This span"
-    of = f" of {len(inside.windows):,}" if len(inside.windows) > 1 else ""
+    all_read = 1 < len(inside.windows) == inside.windows[-1].number
+    of = f" of {len(inside.windows):,}" if all_read else ""
     terms = (
         ("start logit", _logit(chosen.start_logit)),
         ("+ end logit", _logit(chosen.end_logit)),
@@ -241,7 +245,7 @@ def _map_told(windows: Sequence[WindowOnMap], won: WindowOnMap) -> str:
     """Tell the map in words."""
     others = [w for w in windows if w.logit is not None and w is not won]
     if not others:
-        return "One window holds the whole passage."
+        return "One window was read."
     next_best = max(others, key=lambda w: w.logit or 0.0)
     return (
         f"{len(windows):,} windows. Window {won.number:,}, characters {won.start:,} to "

@@ -16,15 +16,12 @@ from qa import InputError, QAError
 from qa.inside import Reading, look
 from ui import evidence
 from ui.answers import carried
-from ui.asking import PRIVATE, READING, Asking
+from ui.asking import PRIVATE, READING, Asked, Asking
 from ui.latest import Latest
 from ui.readers import Readers
 from ui.readings import Readings
 
 SHOW_EVERY = 0.3  # seconds between two looks at how far the reading is
-
-# Question, passage and model of the result that stands.
-Asked = tuple[str, str, str]
 
 
 def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
@@ -32,10 +29,12 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     readings = Readings()
     latest = Latest()
 
-    def show(is_open: bool, asked: Asked, rank: float, request: gr.Request) -> Iterator[Any]:
+    def show(is_open: bool, asked: Asked | None, rank: float, request: gr.Request) -> Iterator[Any]:
         """Show how far the reading is, then what the model said."""
         with latest.begin(request.session_hash) as wanted:
-            for drawn in _draw(readers, readings, asked, int(rank)) if is_open else ():
+            if is_open and asked is None:
+                yield evidence.NOTHING_TO_SEE
+            for drawn in _draw(readers, readings, asked, int(rank)) if is_open and asked else ():
                 if not wanted():
                     break
                 if drawn:
@@ -45,14 +44,12 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     def is_ours(event: gr.SelectData) -> bool:
         return bool(event.value == tab.label)
 
-    components = [asking.question, asking.passage, asking.model]
     is_open = gr.State(False)
-    asked = gr.State(tuple(component.value for component in components))
     shown = gr.HTML(evidence.NOTHING_TO_SEE, elem_id="vb-inside", apply_default_css=False)
 
     showing: dict[str, Any] = {
         "fn": show,
-        "inputs": [is_open, asked, asking.chosen],
+        "inputs": [is_open, asking.asked_of, asking.chosen],
         "outputs": shown,
         "trigger_mode": "multiple",
         **READING,
@@ -61,10 +58,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     tabs: Any = tab.parent
     opened = tabs.select(is_ours, None, is_open, queue=False, **PRIVATE)
     opened.then(**showing)
-    answered = asking.asked.success(
-        lambda *values: values, components, asked, queue=False, **PRIVATE
-    )
-    answered.then(**showing)
+    asking.asked.success(**showing)
     asking.chosen.change(**showing)
     gr.events.api(look_with(readers), api_name="look_inside", **READING)
 
@@ -114,13 +108,12 @@ def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:
 def _draw(readers: Readers, readings: Readings, asked: Asked, rank: int) -> Iterator[str]:
     """Draw after each window how far the reading is, or nothing so soon after the last time; at the
     end what the model said of the answer of this rank."""
-    question, passage, model = asked
     try:
-        reader = readers.get(model)
-        key = reader, question, passage
+        reader = readers.get(asked.model)
+        key = reader, asked
         reading = readings.find(key)
         if reading is None:
-            reading = Reading(reader, question, passage)
+            reading = Reading(reader, asked.question, asked.passage, asked.windows)
             due = time.monotonic() + SHOW_EVERY
             for read in reading.run():
                 if time.monotonic() < due:
@@ -129,7 +122,7 @@ def _draw(readers: Readers, readings: Readings, asked: Asked, rank: int) -> Iter
                 yield evidence.draw_progress(read, reading.windows)
                 due = time.monotonic() + SHOW_EVERY
             readings.keep(key, reading)
-        yield evidence.draw(reading.look(rank), passage)
+        yield evidence.draw(reading.look(rank), asked.passage, stopped=asked.windows is not None)
     except InputError:
         yield evidence.NOTHING_TO_SEE  # what is wrong stands beside the field
     except QAError as error:

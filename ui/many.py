@@ -1,7 +1,7 @@
 """The page of many questions: a list, a CSV or a SQuAD file, answered while a table fills.
 
 How questions are read is in qa.questionnaire, what becomes of their results in qa.answer_sheet, how
-passages take turns in turns.py.
+passages take turns in turns.py, what stands where in many_desk.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from qa import InputError, QAError, Reader, answer_sheet, documents, questionnai
 from qa.answer_sheet import Row
 from qa.documents import Document
 from qa.questionnaire import Item
-from ui import answer_table, answers, endpoint, examples, masthead
+from ui import answer_table, answers, endpoint, log, masthead
 from ui.asking import PRIVATE, READING
+from ui.blocks import Blocks
 from ui.desk import choices
+from ui.many_desk import ManyDesk, samples
 from ui.readers import Readers
 from ui.turns import Turn, Turns
 
@@ -37,26 +38,7 @@ _QUESTION_FILES = [".txt", ".csv", ".tsv", ".json"]
 Changes = dict[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Questions to try the page with."""
-
-    title: str
-    questions: str
-    passage: str = ""
-
-
-def samples() -> tuple[Sample, ...]:
-    """Return a list about one passage, and a CSV with passages and answers of its own."""
-    first = examples.read()[0]
-    table = (examples.FOLDER / "questions.csv").read_text(encoding="utf-8")
-    return (
-        Sample("A list about one passage", "\n".join(first.questions), first.passage),
-        Sample("A CSV with passages and answers", table),
-    )
-
-
-def build(page: endpoint.Blocks, readers: Readers) -> None:
+def build(page: Blocks, readers: Readers) -> None:
     """Build it as another page of `page`, with its endpoint."""
     with page.route("Many questions", PATH):
         _ManyPage(page, readers)
@@ -66,142 +48,53 @@ def build(page: endpoint.Blocks, readers: Readers) -> None:
 class _ManyPage:
     """Its components, and what its events do to them."""
 
-    def __init__(self, page: endpoint.Blocks, readers: Readers) -> None:
+    def __init__(self, page: Blocks, readers: Readers) -> None:
         self._readers = readers
         self._turns = Turns()
         self._samples = samples()
         masthead.build("Ask many questions at once.", PATH)
-        with gr.Row(elem_id="vb-desk", equal_height=False):
-            with gr.Column(scale=5, min_width=320, elem_id="vb-asking"):
-                self._build_asking()
-            with gr.Column(scale=7, min_width=320, elem_id="vb-answering"):
-                self._build_answering()
-        self._turn = gr.Textbox("", visible="hidden")
-        self._shelf = gr.State({})
-        self._rows = gr.State(())
+        self._desk = ManyDesk(readers, self._samples)
         self._wire(page)
 
-    def _build_asking(self) -> None:
-        self._texts = gr.Dataset(
-            label="Try an example",
-            components=[gr.Textbox(visible=False)],
-            samples=[[sample.title] for sample in self._samples],
-            type="index",
-            elem_id="vb-texts",
-        )
-        with gr.Column(elem_classes="vb-text"):
-            self._questions = gr.Textbox(
-                label="Questions",
-                lines=9,
-                max_lines=9,
-                placeholder="One question a line, or a CSV or SQuAD file’s text.",
-                elem_id="vb-many",
-            )
-            self._open_questions = gr.UploadButton(
-                "Open a file",
-                size="sm",
-                elem_classes="vb-file",
-                scale=0,
-                min_width=0,
-            )
-        self._questions_wrong = _note()
-        with gr.Column(elem_id="vb-text", elem_classes="vb-text"):
-            self._passage = gr.Textbox(
-                label="Passage",
-                lines=9,
-                max_lines=9,
-                placeholder="What questions without a passage of their own are asked of: paste a "
-                "text, or drop a file.",
-                elem_id="vb-passage",
-            )
-            self._open_passages = gr.UploadButton(
-                "Open files",
-                file_count="multiple",
-                size="sm",
-                elem_classes="vb-file",
-                scale=0,
-                min_width=0,
-            )
-        self._shelved = _note()
-        self._passage_wrong = _note()
-        with gr.Row(elem_id="vb-question-row"):
-            self._model = gr.Dropdown(
-                choices(self._readers),
-                value=self._readers.default.card.name,
-                label="Model",
-                filterable=False,
-                min_width=0,
-                scale=1,
-            )
-            self._button = gr.Button(
-                "Ask all", variant="primary", elem_id="vb-ask", min_width=108, scale=0
-            )
-        self._model_wrong = _note()
-
-    def _build_answering(self) -> None:
-        with gr.Row(elem_id="vb-going"):
-            self._progress = gr.HTML("", apply_default_css=False)
-            self._stop = gr.Button("Stop", elem_id="vb-stop", visible=False, min_width=0, scale=0)
-        self._summary = gr.HTML(
-            answer_table.NOTHING_ASKED,
-            html_template="<h2>Answers</h2>${value}",
-            js_on_load="verbatim.many();",
-            elem_id="vb-summary",
-            apply_default_css=False,
-        )
-        self._table = gr.Dataframe(
-            show_label=False,
-            interactive=False,
-            visible=False,
-            wrap=True,
-            max_height=620,
-            show_search="filter",
-            buttons=[],
-            elem_id="vb-table",
-        )
-        with gr.Row(elem_id="vb-downloads", visible=False) as self._downloads:
-            self._as_csv = gr.Button("Download CSV", size="sm", min_width=0, scale=0)
-            self._as_json = gr.Button("Download JSON", size="sm", min_width=0, scale=0)
-        self._download = gr.Textbox("", visible="hidden")
-
-    def _wire(self, page: endpoint.Blocks) -> None:
-        asked_of = [self._questions, self._passage, self._shelf, self._model]
+    def _wire(self, page: Blocks) -> None:
+        desk = self._desk
+        asked_of = [desk.questions, desk.passage, desk.shelf, desk.model]
         results = [
-            *[self._progress, self._stop, self._summary, self._table, self._downloads],
-            *[self._questions_wrong, self._passage_wrong, self._model_wrong],
-            *[self._turn, self._rows],
+            *[desk.progress, desk.stop, desk.summary, desk.table, desk.downloads],
+            *[desk.questions_wrong, desk.passage_wrong, desk.model_wrong],
+            *[desk.turn, desk.rows],
         ]
         asking: dict[str, Any] = {"concurrency_limit": None, **PRIVATE}  # they take turns
-        self._button.click(self._turns.supersede, self._turn, None, **_AT_ONCE)
-        self._button.click(self._ask_all, asked_of, results, **asking)
-        self._texts.click(
+        desk.button.click(self._turns.supersede, desk.turn, None, **_AT_ONCE)
+        desk.button.click(self._ask_all, asked_of, results, **asking)
+        desk.texts.click(
             self._open_sample,
-            [self._texts, self._turn],
-            [self._questions, self._passage, *asked_of[2:3], self._shelved],
+            [desk.texts, desk.turn],
+            [desk.questions, desk.passage, desk.shelf, desk.shelved],
             **_AT_ONCE,
         ).then(self._ask_all, asked_of, results, **asking)
-        self._stop.click(self._turns.stop, self._turn, None, **_AT_ONCE)
-        self._open_questions.upload(
+        desk.stop.click(self._turns.stop, desk.turn, None, **_AT_ONCE)
+        desk.open_questions.upload(
             self._read_questions,
-            self._open_questions,
-            [self._questions, self._questions_wrong],
+            desk.open_questions,
+            [desk.questions, desk.questions_wrong],
             **PRIVATE,
         )
-        self._open_passages.upload(
+        desk.open_passages.upload(
             self._read_passages,
-            [self._open_passages, self._passage, self._shelf],
-            [self._passage, self._shelf, self._shelved, self._passage_wrong],
+            [desk.open_passages, desk.passage, desk.shelf],
+            [desk.passage, desk.shelf, desk.shelved, desk.passage_wrong],
             **PRIVATE,
         )
         for button, write, name, kind in (
-            (self._as_csv, _csv, "answers.csv", "text/csv"),
-            (self._as_json, _json, "answers.json", "application/json"),
+            (desk.as_csv, _csv, "answers.csv", "text/csv"),
+            (desk.as_json, _json, "answers.json", "application/json"),
         ):
             save = f"(text) => verbatim.save('{name}', '{kind}', text)"
-            button.click(write, self._rows, self._download, **_AT_ONCE).success(
-                None, self._download, None, js=save, **PRIVATE
+            button.click(write, desk.rows, desk.download, **_AT_ONCE).success(
+                None, desk.download, None, js=save, **PRIVATE
             )
-        page.load(lambda: gr.update(choices=choices(self._readers)), None, self._model, **_AT_ONCE)
+        page.load(lambda: gr.update(choices=choices(self._readers)), None, desk.model, **_AT_ONCE)
 
     async def _ask_all(
         self, questions: str, passage: str, shelf: dict[str, Document], model: str
@@ -209,73 +102,77 @@ class _ManyPage:
         """Answer one question after the other; show what is done while it is done."""
         try:
             document = _document(passage, shelf)
-            items = await to_thread.run_sync(questionnaire.read, questions, document, shelf)
+            most = self._readers.limits.questions
+            items = await to_thread.run_sync(questionnaire.read, questions, document, shelf, most)
         except QAError as error:
-            yield self._settled() | {self._questions_wrong: answers.draw_error(str(error))}
+            yield self._settled() | {self._desk.questions_wrong: answers.draw_error(str(error))}
             return
         if all(not item.passage.text.strip() and not item.wrong for item in items):
             sentence = "There is no passage to ask; paste a text or open a file."
-            yield self._settled() | {self._passage_wrong: answers.draw_error(sentence)}
+            yield self._settled() | {self._desk.passage_wrong: answers.draw_error(sentence)}
             return
         try:
             reader = await to_thread.run_sync(self._readers.get, model)
         except QAError as error:
-            yield self._settled() | {self._model_wrong: answers.draw_error(str(error))}
+            yield self._settled() | {self._desk.model_wrong: answers.draw_error(str(error))}
             return
         rows: list[Row] = []
         begun = shown = time.monotonic()
-        with self._turns.begin() as turn:
+        with log.entry("questions page") as entry, self._turns.begin() as turn:
             yield (
                 self._settled()
                 | self._show([], len(items))
                 | {
-                    self._turn: turn.name,
-                    self._stop: gr.update(visible=True),
-                    self._summary: answer_table.draw_reading(len(items)),
-                    self._downloads: gr.update(visible=False),
+                    self._desk.turn: turn.name,
+                    self._desk.stop: gr.update(visible=True),
+                    self._desk.summary: answer_table.draw_reading(len(items)),
+                    self._desk.downloads: gr.update(visible=False),
                 }
             )
             async with aclosing(_answer(turn, reader, items)) as answered:
                 async for row in answered:
                     rows.append(row)
+                    if row.result:
+                        entry.read(row.result)
                     if time.monotonic() >= shown + SHOW_EVERY:
                         shown = time.monotonic()
                         yield self._show(rows, len(items))
+            entry.outcome = "answered" if len(rows) == len(items) else "stopped"
         if turn.superseded:
             return
         seconds = time.monotonic() - begun
         yield self._settled() | {
-            self._table: answer_table.update(rows),
-            self._summary: answer_table.draw_summary(rows, len(items), seconds),
-            self._downloads: gr.update(visible=bool(rows)),
-            self._rows: tuple(rows),
+            self._desk.table: answer_table.update(rows),
+            self._desk.summary: answer_table.draw_summary(rows, len(items), seconds),
+            self._desk.downloads: gr.update(visible=bool(rows)),
+            self._desk.rows: tuple(rows),
         }
 
     def _show(self, rows: Sequence[Row], asked: int) -> Changes:
         return {
-            self._progress: answer_table.draw_progress(len(rows), asked),
-            self._table: answer_table.update(rows),
+            self._desk.progress: answer_table.draw_progress(len(rows), asked),
+            self._desk.table: answer_table.update(rows),
         }
 
     def _settled(self) -> Changes:
         """Nothing is being read, and nothing was wrong."""
         return {
-            self._turn: "",
-            self._progress: "",
-            self._stop: gr.update(visible=False),
-            self._questions_wrong: "",
-            self._passage_wrong: "",
-            self._model_wrong: "",
+            self._desk.turn: "",
+            self._desk.progress: "",
+            self._desk.stop: gr.update(visible=False),
+            self._desk.questions_wrong: "",
+            self._desk.passage_wrong: "",
+            self._desk.model_wrong: "",
         }
 
     def _open_sample(self, index: int, turn: str) -> Changes:
         self._turns.supersede(turn)
         sample = self._samples[index]
         return {
-            self._questions: sample.questions,
-            self._passage: sample.passage,
-            self._shelf: {},
-            self._shelved: "",
+            self._desk.questions: sample.questions,
+            self._desk.passage: sample.passage,
+            self._desk.shelf: {},
+            self._desk.shelved: "",
         }
 
     def _read_questions(self, file: str) -> Changes:
@@ -283,31 +180,30 @@ class _ManyPage:
         try:
             text = _text_of(Path(file))
         except QAError as error:
-            return {self._questions_wrong: answers.draw_error(str(error))}
+            return {self._desk.questions_wrong: answers.draw_error(str(error))}
         finally:
             Path(file).unlink(missing_ok=True)
-        return {self._questions: answers.carried(text), self._questions_wrong: ""}
+        return {self._desk.questions: answers.carried(text), self._desk.questions_wrong: ""}
 
     def _read_passages(self, files: list[str], passage: str, shelf: dict[str, Document]) -> Changes:
         """Keep the passages by name; one that comes alone goes into the box, too."""
-        limits = documents.Limits(characters=self._readers.max_characters)
         wrong = ""
         shelf = dict(shelf)
         for file in map(Path, files):
             try:
-                document = documents.read(file, limits)
+                document = documents.read(file, self._readers.files)
                 shelf[file.name] = Document(answers.carried(document.text), document.pages)
             except QAError as error:
                 wrong = answers.draw_error(str(error))
             finally:
                 file.unlink(missing_ok=True)
         changes: Changes = {
-            self._shelf: shelf,
-            self._shelved: answer_table.draw_shelf(shelf),
-            self._passage_wrong: wrong,
+            self._desk.shelf: shelf,
+            self._desk.shelved: answer_table.draw_shelf(shelf),
+            self._desk.passage_wrong: wrong,
         }
         if len(files) == 1 and not wrong:
-            changes[self._passage] = shelf[Path(files[0]).name].text
+            changes[self._desk.passage] = shelf[Path(files[0]).name].text
         return changes
 
 
@@ -352,8 +248,3 @@ def _csv(rows: Sequence[Row]) -> str:
 
 def _json(rows: Sequence[Row]) -> str:
     return json.dumps(answer_sheet.to_dict(rows), indent=1)
-
-
-def _note() -> gr.HTML:
-    """Make the place below a field where something is said of it, most often what is wrong."""
-    return gr.HTML("", elem_classes="vb-wrong", apply_default_css=False)

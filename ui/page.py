@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ui import ask, endpoint, many, models_page
+from ui import ask, many, models_page
+from ui.blocks import Blocks
 from ui.readers import Readers
 
 HERE = Path(__file__).resolve().parent
+# Seconds: how often files are looked for that were sent and never opened, and how old they get. The
+# others are removed as soon as they are read.
+LEFT_BEHIND = (300, 600)
 
 
 def head() -> str:
@@ -16,9 +20,9 @@ def head() -> str:
     return f"<script>{script}</script>"
 
 
-def build(readers: Readers, *, may_fetch: bool = False) -> endpoint.Blocks:
+def build(readers: Readers, *, may_fetch: bool = False) -> Blocks:
     """Build all pages; on the models page visitors `may_fetch` models or not."""
-    page = endpoint.Blocks(title="Verbatim", fill_width=True)
+    page = Blocks(title="Verbatim", fill_width=True, delete_cache=LEFT_BEHIND)
     with page:
         ask.build(page, readers)
     many.build(page, readers)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from qa import InputError, ModelCard, Reader, catalog
-from qa.reader import MAX_CHARACTERS
+from qa import InputError, ModelCard, QAError, Reader, catalog, documents
+from ui.limits import Limits
+
+DEFAULTS = Limits()
 
 
 class Readers:
     """Loaded models by name. Safe to share between threads."""
 
-    def __init__(self, default: str | Path, max_characters: int = MAX_CHARACTERS) -> None:
-        """Load the model that answers when none is named. Passages of more than `max_characters`
-        are refused. Raises QAError where it cannot be loaded."""
-        self.max_characters = max_characters
+    def __init__(self, default: str | Path, limits: Limits = DEFAULTS) -> None:
+        """Load the model that answers when none is named. Raises QAError where it cannot be
+        loaded."""
+        self.limits = limits
+        self.files = documents.Limits(bytes=limits.file_bytes, characters=limits.characters)
+        self._closed = False
         self.default = self._load(default)
         self._loaded = {self.default.card.name: self.default}
         self._loading: dict[str, threading.Lock] = {}
@@ -46,6 +50,12 @@ class Readers:
         self._added[card.name] = card
         return card
 
+    def close(self) -> None:
+        """End what is being read, each passage with a sentence for whoever asked."""
+        self._closed = True
+        for reader in [self.default, *self._loaded.values()]:
+            reader.close()
+
     def forget(self, name: str) -> None:
         """Let go of a model that was removed; what is being answered with it is answered."""
         self._loaded.pop(name, None)
@@ -57,6 +67,8 @@ class Readers:
         """
         if not name or name == self.default.card.name:
             return self.default
+        if name in self._loaded:  # whatever became of its files
+            return self._loaded[name]
         cards = self.cards()
         card = next((card for card in cards if name == card.name or name in card.aliases), None)
         if card is None:
@@ -67,10 +79,20 @@ class Readers:
         # A lock for each model: loading one keeps nobody from asking another.
         with self._loading.setdefault(card.name, threading.Lock()):
             if card.name not in self._loaded:
-                self._loaded[card.name] = self._load(card.folder)
+                try:
+                    self._loaded[card.name] = self._load(card.folder)
+                except QAError as error:
+                    # What exactly is wrong names a path of this host, which concerns its owner.
+                    title = card.title or card.name
+                    raise QAError(
+                        f"The model {title} is damaged; choose another one or install it again."
+                    ) from error
             return self._loaded[card.name]
 
     def _load(self, model: str | Path) -> Reader:
         reader = Reader.load(model)
-        reader.max_characters = self.max_characters
+        reader.max_characters = self.limits.characters
+        reader.max_seconds = self.limits.seconds
+        if self._closed:
+            reader.close()
         return reader

@@ -8,10 +8,11 @@ from collections import OrderedDict
 
 from qa import Reader
 from qa.inside import Reading
+from ui.asking import Asked
 
 KEPT_TOKENS = 1_000_000  # of the passages kept, together: about 50 MB with their logits
 
-Key = tuple[Reader, str, str]  # model, question, passage: nobody finds another visitor's text
+Key = tuple[Reader, Asked]  # the model as it was loaded; nobody finds another visitor's text
 
 
 class Readings:

@@ -3,7 +3,8 @@
 // changes. Nothing here keeps or sends anything.
 const verbatim = (() => {
   const LONGEST_LINKED = 2000; // characters of a passage: longer links are cut by mail programs
-  const COUNT_AFTER = 500; // milliseconds after the last key
+  const COUNT_AFTER = 500; // milliseconds after the last key; for a long passage, which travels whole, up to...
+  const COUNT_LONG_AFTER = 3000;
 
   const find = (selector) => document.querySelector(selector);
   const question = () => find("#vb-question input");
@@ -116,7 +117,8 @@ const verbatim = (() => {
       element.querySelector(".vb-count").textContent =
         `${characters.toLocaleString("en")} ${characters === 1 ? "character" : "characters"}`;
       clearTimeout(timer);
-      timer = setTimeout(() => trigger("input"), COUNT_AFTER);
+      const pause = Math.min(COUNT_AFTER + characters / 300, COUNT_LONG_AFTER);
+      timer = setTimeout(() => trigger("input"), pause);
     });
   };
 
@@ -142,6 +144,10 @@ const verbatim = (() => {
   self.focusQuestion = () => { if (!find("#vb-asking .vb-error")) question().focus(); };
 
   // Links
+
+  // Whoever follows a link waits for what it asks, not for the example that the page comes with.
+  if (new URLSearchParams(location.hash.slice(1)).has("question")) document.documentElement.classList.add("vb-linked");
+  self.show = () => document.documentElement.classList.remove("vb-linked");
 
   const copyLink = async (button) => {
     const text = find("#vb-marked .vb-passage").textContent; // the one that the answers are from

@@ -160,12 +160,14 @@ def _plot(entries: Sequence[Entry]) -> str:
         for tick in _ticks(fastest / 2, slowest * 2)
     )
     dots = ""
-    for card, time, f1 in points:
+    # Names above and below in turn: those of neighbours would run into each other.
+    for place, (card, time, f1) in enumerate(sorted(points, key=lambda point: point[1])):
         x, y = across(time), down(f1)
-        side, shift = ("end", -10) if x > 50 else ("start", 10)
+        side = "start" if x < 25 else "end" if x > 75 else "middle"
+        below = 21 if place % 2 else -11
         dots += (
             f'<svg x="{x:.2f}%" y="{y:.1f}" overflow="visible"><circle r="5"/>'
-            f'<text x="{shift}" y="4" text-anchor="{side}">{_title(card)}</text></svg>'
+            f'<text y="{below}" text-anchor="{side}">{_title(card)}</text></svg>'
         )
     told = "; ".join(f"{_title(card)}: {duration(time)}, F1 {f1:.2f}" for card, time, f1 in points)
     unplaced = [_title(entry.card) for entry in entries if entry.card.f1 is None]

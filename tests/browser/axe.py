@@ -1,9 +1,14 @@
 """What keeps people out of a page: axe-core, run in the browser that shows it."""
 
+from typing import Literal
+
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 _AXE = Axe()
+
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 def violations(page: Page, within: str | None = None) -> list[str]:
@@ -15,3 +20,22 @@ def violations(page: Page, within: str | None = None) -> list[str]:
         for rule in found
         for node in rule["nodes"]
     ]
+
+
+def violations_in_every_form(page: Page) -> list[str]:
+    """Return what axe-core finds wrong on the page as it stands: wide, narrow, both themes."""
+    found = []
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in SCHEMES:
+            show_in(page, scheme)
+            found += [f"{scheme}, {width} px: {violation}" for violation in violations(page)]
+    return found
+
+
+def show_in(page: Page, scheme: Scheme) -> None:
+    """Show the page in one of its themes."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        "(dark) => document.body.classList.contains('dark') === dark", arg=scheme == "dark"
+    )

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from qa import Reader
-from tests.browser.axe import violations
+from tests.browser.axe import violations, violations_in_every_form
 from tests.browser.conftest import MAX_CHARS, App, Visit
 from tests.browser.test_page import (
     HOSTILE,
@@ -42,6 +42,15 @@ DROP = """async (target, [name, text]) => {
     target.dispatchEvent(new DragEvent(type, options));
   }
 }"""
+# Notes the passages that the page shows, however shortly.
+SEEN_PASSAGES = """
+  window.passages = new Set();
+  (function look() {
+    const box = document.querySelector("#vb-passage textarea");
+    if (box?.checkVisibility({ visibilityProperty: true })) passages.add(box.value);
+    requestAnimationFrame(look);
+  })();
+"""
 # Counts the progress bars that were there, however shortly.
 WATCH_BAR = """() => {
   window.bars = 0;
@@ -134,10 +143,13 @@ def test_a_link_carries_the_question_where_no_server_sees_it(
     expect(page.locator("#vb-said")).to_have_text("Link copied")
     address = clipboard(page)
     assert address.startswith(f"{app.url}#question=Who+cast")
-    other = visit(address.removeprefix(app.url))
+    other = visit("models")
+    other.add_init_script(SEEN_PASSAGES)
+    other.goto(address)
     expect(passage_box(other)).to_have_value(passage)
     expect(question_box(other)).to_have_value("Who cast the bell?")
     expect_result(other, reader.answer("Who cast the bell?", passage, 2), passage)
+    assert other.evaluate("[...passages]") == [passage]  # and no example before
     resources = "performance.getEntries().map((entry) => entry.name).join()"
     assert "cast" not in other.evaluate(resources).replace(address, "")
     # The page that is open follows another link.
@@ -224,7 +236,7 @@ def test_a_passage_over_the_limit_is_refused_before_it_is_read(visit: Visit) -> 
     paste(page, LONG + "x")
     alert = page.get_by_role("alert")
     expect(alert).to_have_text(
-        "The passage has 1,000,001 characters, the limit is 1,000,000; ask about a part of it."
+        "The passage has 400,001 characters, the limit is 400,000; ask about a part of it."
     )
     question_box(page).press("Enter")
     expect(page.locator(".vb-answer")).to_have_count(0)
@@ -291,7 +303,7 @@ def test_answers_arrive_while_a_long_passage_is_read_until_it_is_stopped(
     paste(page, LONG)
     ask(page, "Who led the expedition?")
     stop = page.get_by_role("button", name="Stop")
-    expect(stop).to_be_visible(timeout=30_000)
+    expect(stop).to_be_visible()
     expect(page.get_by_role("progressbar", name="Read")).to_be_visible()
     expect(page.locator(".vb-answers.vb-reading .vb-answer")).to_have_count(3)
     expect(page.locator("#vb-ranked").get_by_role("status")).to_be_empty()
@@ -302,8 +314,13 @@ def test_answers_arrive_while_a_long_passage_is_read_until_it_is_stopped(
     expect(stop).to_have_count(0)
     expect(page.locator("mark.vb-chosen")).to_be_visible()
     before = processor_seconds(app.process)
-    page.wait_for_timeout(1000)
-    assert processor_seconds(app.process) - before < 0.5
+    page.wait_for_timeout(600)
+    assert processor_seconds(app.process) - before < 0.3
+    # What is inside is that of the answers that stand, not of those that all windows would give.
+    best = page.locator(".vb-answer b").first.inner_text()
+    page.get_by_role("tab", name="Look inside").click()
+    expect(page.locator(".vb-inside .vb-note")).to_contain_text("the windows that were read")
+    expect(page.locator(".vb-spans tr[aria-current] bdi")).to_have_text(best)
 
 
 def test_who_asks_anew_does_not_wait_for_what_they_asked_before(
@@ -312,7 +329,7 @@ def test_who_asks_anew_does_not_wait_for_what_they_asked_before(
     page = visit()
     paste(page, LONG)
     ask(page, "Who led the expedition?")
-    expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
     ask(page, QUESTIONS[0], PASSAGE)
     expect_result(page, reader.answer(QUESTIONS[0], PASSAGE), PASSAGE)
     expect(page.get_by_role("progressbar")).to_have_count(0)
@@ -329,12 +346,10 @@ def test_two_visitors_never_see_each_others_text(visit: Visit) -> None:
     assert "rosebud" not in visit().content()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(visit: Visit, scheme: str, width: int) -> None:
-    page = visit(color_scheme=scheme, viewport={"width": width, "height": 900})
-    assert violations(page) == []
+def test_nobody_is_kept_out(visit: Visit) -> None:
+    page = visit()
     page.locator('.vb-answer[data-rank="2"]').click()
+    assert violations_in_every_form(page) == []
     ask(page, "", "It is here.")
     expect(page.get_by_role("alert")).to_be_visible()
     assert violations(page) == []

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from qa import Reader, Result
+from tests.browser.axe import SCHEMES, show_in
 from tests.browser.conftest import ROOT, App, Visit
 from tests.test_answers_html import contrast
 
@@ -138,30 +139,25 @@ def test_examples_can_be_clicked(visit: Visit, reader: Reader) -> None:
     expect_result(page, reader.answer(questions[1], passage), passage)
 
 
-@pytest.mark.parametrize(
-    ("question", "passage", "field", "sentence"),
-    [
+def test_what_is_wrong_is_said_beside_the_field(visit: Visit) -> None:
+    page = visit()
+    for question, passage, field, sentence in (
         ("Who?", " \n\t", "Passage", "The passage is empty; paste the text to ask about."),
         ("  ", "A text.", "Question", "The question is empty; type what you want to know."),
         ("\u200b", "A text.", "Question", "no readable characters"),
-    ],
-)
-def test_what_is_wrong_is_said_beside_the_field(
-    visit: Visit, question: str, passage: str, field: str, sentence: str
-) -> None:
-    page = visit()
-    ask(page, question, passage)
-    error = page.get_by_role("alert")
-    expect(error).to_contain_text(sentence)
-    expect(page.locator("mark")).to_have_count(0)
-    box, place = page.get_by_label(field, exact=True).bounding_box(), error.bounding_box()
-    assert box is not None
-    assert place is not None
-    assert 0 <= place["y"] - (box["y"] + box["height"]) < 30
-    expect(page.locator(".toast-wrap [data-testid=toast-body]")).to_have_count(0)
-    ask(page, "What is it?", "It is a text.")
-    expect(error).to_have_count(0)
-    expect(page.locator('mark[data-rank="1"]')).to_be_visible()
+    ):
+        ask(page, question, passage)
+        error = page.get_by_role("alert")
+        expect(error).to_contain_text(sentence)
+        expect(page.locator("mark")).to_have_count(0)
+        box, place = page.get_by_label(field, exact=True).bounding_box(), error.bounding_box()
+        assert box is not None
+        assert place is not None
+        assert 0 <= place["y"] - (box["y"] + box["height"]) < 30
+        expect(page.locator(".toast-wrap [data-testid=toast-body]")).to_have_count(0)
+        ask(page, "What is it?", "It is a text.")
+        expect(error).to_have_count(0)
+        expect(page.locator('mark[data-rank="1"]')).to_be_visible()
 
 
 def test_a_question_that_was_cut_is_said_to_be(visit: Visit) -> None:
@@ -248,13 +244,13 @@ def test_a_result_is_announced(visit: Visit, reader: Reader) -> None:
     assert handle.evaluate("element => element.isConnected")
 
 
-@pytest.mark.parametrize("width", [360, 390])
-def test_a_phone_shows_one_column_that_fits(visit: Visit, width: int) -> None:
+def test_a_phone_shows_one_column_that_fits(visit: Visit) -> None:
+    width = 360
     page = visit(viewport={"width": width, "height": 844}, has_touch=True)
     ask(
         page, "What is it?", f"It is a very long word: {'x' * 300} and {'https://a.example/' * 20}."
     )
-    expect(page.locator(".vb-answer")).not_to_have_count(0)
+    expect(page.locator(".vb-passage")).to_contain_text("It is a very long word")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.locator("#vb-answering").evaluate(WIDEST) <= width
     assert page.locator(".vb-passage").evaluate("box => box.scrollWidth - box.clientWidth") == 0
@@ -276,14 +272,23 @@ def test_nothing_moves_when_an_answer_arrives(visit: Visit) -> None:
     assert page.locator(".vb-passage").bounding_box() == before
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_in_both_themes(visit: Visit, scheme: str) -> None:
-    page = visit(color_scheme=scheme)
+def test_text_can_be_read_in_both_themes(visit: Visit) -> None:
+    page = visit()
     ask(page, "", "")
     expect(page.get_by_role("alert")).to_be_visible()
-    grounds = {read_contrast(page.get_by_role("alert"))[1]}
+    for scheme in SCHEMES:
+        show_in(page, scheme)
+        assert read_contrast(page.get_by_role("alert"))[0] >= 4.5
     ask(page, "Where?", "In the north of the island, near a lake, on a hill, by an old mill.")
     expect(page.locator('mark[data-rank="2"]')).to_be_visible()
+    for scheme in SCHEMES:
+        show_in(page, scheme)
+        expect_readable(page, scheme)
+
+
+def expect_readable(page: Page, scheme: str) -> None:
+    """Fail where a text and its ground are too alike, or all grounds are the page's."""
+    grounds = set()
     for selector in (
         ".vb-masthead h1",
         ".vb-masthead p",

@@ -1,0 +1,42 @@
+"""An app with small limits, once for all tests that leave it as it is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import SITE_CUSTOMIZE
+from tests.reliability.host import Host, running
+
+LIMITS = {
+    "--max-chars": 300_000,
+    "--max-file-mb": 1,
+    "--max-questions": 20,
+    "--max-queue": 24,
+}
+
+
+@pytest.fixture(scope="session")
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the app keeps files while they are being opened."""
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="session")
+def spoken_to(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the addresses that the app looks up or connects to."""
+    return tmp_path_factory.mktemp("site") / "addresses"
+
+
+@pytest.fixture(scope="session")
+def host(
+    tmp_path_factory: pytest.TempPathFactory, uploads: Path, spoken_to: Path
+) -> Iterator[Host]:
+    flags = [str(part) for flag in LIMITS.items() for part in flag]
+    customize = SITE_CUSTOMIZE.format(file=str(spoken_to))
+    (spoken_to.parent / "sitecustomize.py").write_text(customize, encoding="utf-8")
+    environment = {"GRADIO_TEMP_DIR": str(uploads), "PYTHONPATH": str(spoken_to.parent)}
+    with running(
+        tmp_path_factory.mktemp("host"), *flags, "--log", "--no-fetch", environment=environment
+    ) as host:
+        yield host

@@ -1,0 +1,173 @@
+"""Where it is run for others: a Space, a container, behind nginx, on systems that are all IPv6."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+import app
+from tests.browser.conftest import ROOT, free_port
+from tests.reliability.browsers import with_browser
+from tests.reliability.host import API, Host, running
+
+PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that night."
+
+
+def test_a_space(tmp_path: Path) -> None:
+    """Only what a Space's environment has, bar HOME; port from the environment; public limits."""
+    port = free_port()
+    environment = {"PORT": str(port), "SYSTEM": "spaces", "SPACE_ID": "ada/verbatim"}
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    command = ("env", "-i", f"PATH={os.environ['PATH']}", f"TMPDIR={tmp_path}", *variables)
+    with running(
+        tmp_path, "--rate-limit", "12", command=command, environment=environment, port=port
+    ) as host:
+        assert host.answer("Who lit the lamp?", PASSAGE)["answers"][0]["text"] == "The keeper"
+        names = {event["api_name"] for event in host.config()["dependencies"]}
+        assert "_ask" in names
+        assert "_fetch" not in names
+        status, body = 200, {"detail": ""}
+        for _ in range(40):
+            status, body = host.post(f"{API}/call/models", {"data": []})
+            if status != 200:
+                break
+        assert status == 429
+        assert "More than 12 requests in a minute came from you" in body["detail"]
+        other = {"x_forwarded_for": "192.0.2.7", "content_type": "application/json"}
+        assert host.send("POST", f"{API}/call/models", '{"data":[]}', **other)[0] == 200
+        assert host.get("/health")[0] == 200
+        assert host.stop() == 0
+
+
+def test_hosts_that_anybody_can_visit_limit_how_often_they_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def limit(*arguments: str) -> int | None:
+        return app._limits(app._parser().parse_args(arguments)).requests_a_minute
+
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert limit() is None
+    assert limit("--share") == 120
+    assert limit("--share", "--rate-limit", "0") is None
+    monkeypatch.setenv("SPACE_ID", "ada/verbatim")
+    assert limit() == 120
+    assert limit("--rate-limit", "7") == 7
+
+
+def test_a_zero_gpu_space_finds_its_function(tmp_path: Path) -> None:
+    """With a module in place of the one those Spaces have, which counts what is announced."""
+    (tmp_path / "spaces.py").write_text("def GPU(function):\n    print(function.__name__)\n")
+    script = "from ui import zero_gpu; zero_gpu.announce()"
+    found = {}
+    for setting in ("", "true"):
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "SPACES_ZERO_GPU": setting}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found[setting] = done.stdout.strip()
+    assert found == {"": "", "true": "_use_none"}
+
+
+def test_the_steps_of_the_dockerfile(tmp_path: Path) -> None:
+    """Copy what it copies, to a folder of its own; run what it runs; ask for its health."""
+    steps = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    image = tmp_path / "app"
+    image.mkdir()
+    for sources, target in re.findall(r"^COPY (.+) (\S+)$", steps, re.MULTILINE):
+        for source in sources.split():
+            ignored = shutil.ignore_patterns("__pycache__")
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, image / target, ignore=ignored)
+            else:
+                shutil.copy(ROOT / source, image / target)
+    allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
+    for copied in image.iterdir():
+        assert f"!{copied.name}" in allowed
+    (entry,) = re.findall(r"^ENTRYPOINT (.+)$", steps, re.MULTILINE)
+    (check,) = re.findall(r"^HEALTHCHECK .*?CMD (.+)$", steps, re.MULTILINE)
+    (settings,) = re.findall(r"^ENV (.+)$", steps, re.MULTILINE)
+    port = free_port()
+    named = [*settings.split(), f"GRADIO_SERVER_PORT={port}"]
+    environment = {"PORT": str(port)}
+    command = ("env", "-i", f"PATH={os.environ['PATH']}", f"TMPDIR={tmp_path}", *named)
+    program, script, *flags = json.loads(entry)
+    assert (program, script) == ("python", "app.py")
+    with running(
+        tmp_path, *flags, command=command, environment=environment, port=port, root=image
+    ) as host:
+        assert host.answer("Who lit the lamp?", PASSAGE)["answers"]
+        _, *arguments = json.loads(check)
+        asked = subprocess.run(
+            [sys.executable, *arguments], env={**os.environ, "GRADIO_SERVER_PORT": str(port)}
+        )
+        assert asked.returncode == 0
+    asked = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "GRADIO_SERVER_PORT": str(port)},
+        capture_output=True,
+    )
+    assert asked.returncode != 0
+
+
+@pytest.mark.browser
+def test_below_a_path_behind_nginx(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        pytest.skip("There is no nginx here (Debian: apt install nginx-light).")
+    page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
+    (location,) = re.findall(r"```nginx\n(.+?)```", page, re.DOTALL)
+    front = free_port()
+    environment = {"GRADIO_ROOT_PATH": "/verbatim"}
+    with running(tmp_path, "--no-fetch", "--rate-limit", "120", environment=environment) as host:
+        location = location.replace("127.0.0.1:7860", f"127.0.0.1:{host.port}")
+        configuration = tmp_path / "nginx.conf"
+        configuration.write_text(
+            f"daemon off; worker_processes 1; pid {tmp_path}/pid; error_log {tmp_path}/error;\n"
+            f"events {{}}\nhttp {{ access_log off; client_body_temp_path {tmp_path}/body;\n"
+            f"proxy_temp_path {tmp_path}/proxy; fastcgi_temp_path {tmp_path}/fastcgi;\n"
+            f"uwsgi_temp_path {tmp_path}/uwsgi; scgi_temp_path {tmp_path}/scgi;\n"
+            f"server {{ listen 127.0.0.1:{front};\n{location}}} }}\n",
+            encoding="utf-8",
+        )
+        with subprocess.Popen([nginx, "-c", str(configuration)]) as server:
+            try:
+                behind = Host("127.0.0.1", front, host.process, host.output, "/verbatim")
+                with_browser(lambda browser: ask_in(browser, behind.url))
+                assert behind.answer("Who lit the lamp?", PASSAGE)["answers"]
+                _, _, body = behind.send("GET", "/", x_forwarded_proto="https")
+                assert f"http://127.0.0.1:{front}/verbatim".encode() in body
+                assert behind.upload("a.txt", b"text")[0] == 200
+                assert behind.get(f"{API}/file=/etc/hostname")[0] == 404
+            finally:
+                server.terminate()
+
+
+def ask_in(browser: Browser, url: str) -> None:
+    """Ask and go to another page; fail where anything is requested from elsewhere."""
+    page = browser.new_page()
+    elsewhere: list[str] = []
+
+    def note(address: str) -> None:
+        if not address.startswith((f"{url}/", "data:", "blob:")):
+            elsewhere.append(address)
+
+    page.on("request", lambda request: note(request.url))
+    page.goto(f"{url}/")
+    page.get_by_label("Passage").fill(PASSAGE)
+    page.get_by_label("Question").fill("Who slept?")
+    page.get_by_label("Question").press("Enter")
+    expect(page.locator('mark[data-rank="1"]')).to_have_text("Nobody", timeout=60_000)
+    page.get_by_role("link", name="Many questions").click()
+    expect(page).to_have_url(f"{url}/questions")
+    assert elsewhere == []

@@ -1,0 +1,27 @@
+"""What one host does for its visitors at most. app.py's flags set it; everything else is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# On hosts that anybody can visit, unless the flag says otherwise. A question on the page is two
+# requests, one over the API is one.
+PUBLIC_REQUESTS_A_MINUTE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The defaults suit two cores and 16 GB."""
+
+    characters: int = 2_000_000  # of a passage: two long novels, which take a laptop a minute
+    file_bytes: int = 50_000_000  # of all files that are opened at once
+    questions: int = 1_000  # asked at once
+    seconds: int = 900  # that one request is worked on
+    waiting: int = 64  # requests in the queue
+    requests_a_minute: int | None = None  # of one visitor; None: as many as they like
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes that a request other than an upload may have: JSON writes the worst character of a
+        passage as twelve."""
+        return 12 * self.characters + 1_000_000
