@@ -12,7 +12,7 @@ run: $(VENV)/app.installed
 	@$(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/dev.installed chromium check
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/dev.installed chromium test-training
 	@$(BIN)/python -m pytest -m long $(ARGS)

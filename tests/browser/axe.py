@@ -37,5 +37,7 @@ def show_in(page: Page, scheme: Scheme) -> None:
     """Show the page in one of its themes."""
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function(
-        "(dark) => document.body.classList.contains('dark') === dark", arg=scheme == "dark"
+        """(dark) => document.body.classList.contains('dark') === dark
+          && !document.getAnimations().some((each) => each instanceof CSSTransition)""",
+        arg=scheme == "dark",
     )

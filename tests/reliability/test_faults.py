@@ -16,6 +16,8 @@ from qa import catalog
 from tests.browser.conftest import ROOT, free_port
 from tests.reliability.host import API, Host, running
 
+pytestmark = pytest.mark.long
+
 PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that night."
 LONG = " ".join(f"On day {i} the keeper of light {i * 7} rowed out." for i in range(20_000))
 BUNDLED = catalog.BUNDLED / catalog.DEFAULT

@@ -16,6 +16,8 @@ from tests.browser.conftest import ROOT, free_port
 from tests.reliability.browsers import with_browser
 from tests.reliability.host import API, Host, running
 
+pytestmark = pytest.mark.long
+
 PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that night."
 
 

@@ -13,6 +13,8 @@ from tests.fakes import RandomModel
 from tests.reliability.host import API, Host, running
 from ui.gate import Rate
 
+pytestmark = pytest.mark.long
+
 PASSAGE = "Ada Lovelace wrote the first program in 1843. It was for a machine of Babbage's. "
 
 

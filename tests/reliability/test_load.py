@@ -16,6 +16,8 @@ from tests.reliability.browsers import with_browser
 from tests.reliability.host import Host, running
 from tests.texts import prose
 
+pytestmark = pytest.mark.long
+
 TEXT = (
     "The ferry Marigold left Port Ellis at dawn with forty sheep and one violin. "
     "Captain Ines Duarte had steered her for nineteen years. In 1952 a storm took her mast. "

@@ -12,6 +12,8 @@ import pytest
 from qa import catalog
 from tests.reliability.host import API, Host
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that night."
 SCRIPT = "<img src=x onerror=alert(1)><script>alert(2)</script>"
