@@ -23,7 +23,7 @@ PASSAGE = (
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(passage=any_text, top_k=st.integers(1, 5))
 def test_laws_of_answers(reader_of: Callable[[Model], Reader], passage: str, top_k: int) -> None:
     if not passage.strip():

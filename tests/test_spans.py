@@ -140,7 +140,7 @@ def assert_ranked_as_by_the_reference(
     assert ranking.no_answer == pytest.approx(no_answer)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cases(wild_logits), st.integers(1, 6), st.integers(1, 8), st.floats(0.1, 10), null_biases)
 def test_laws_of_scores(
     case: tuple[list[WindowLogits], Mask, Mask],
@@ -270,7 +270,7 @@ def slow_squad_best(
     return {span for span, logit in pairs.items() if logit == best}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cases(whole_logits), st.integers(1, 8), st.integers(1, 5))
 def test_squad_best_equals_run_squad(
     case: tuple[list[WindowLogits], Mask, Mask], longest: int, candidates: int

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
@@ -22,14 +23,26 @@ def violations(page: Page, within: str | None = None) -> list[str]:
     ]
 
 
-def violations_in_every_form(page: Page) -> list[str]:
-    """Return what axe-core finds wrong on the page as it stands: wide, narrow, both themes."""
+Form = tuple[Scheme, int]
+FORMS: tuple[Form, ...] = (("light", 1280), ("dark", 390))
+OTHER_FORMS: tuple[Form, ...] = (("dark", 1280), ("light", 390))
+# Each theme and each width once in `make test`, the others in `make test-long`.
+in_both_forms = pytest.mark.parametrize(
+    "forms",
+    [
+        pytest.param(FORMS, id="light wide, dark narrow"),
+        pytest.param(OTHER_FORMS, id="dark wide, light narrow", marks=pytest.mark.long),
+    ],
+)
+
+
+def violations_in(page: Page, forms: tuple[Form, ...]) -> list[str]:
+    """Return what axe-core finds wrong on the page as it stands, in these themes and widths."""
     found = []
-    for width in (1280, 390):
+    for scheme, width in forms:
         page.set_viewport_size({"width": width, "height": 900})
-        for scheme in SCHEMES:
-            show_in(page, scheme)
-            found += [f"{scheme}, {width} px: {violation}" for violation in violations(page)]
+        show_in(page, scheme)
+        found += [f"{scheme}, {width} px: {violation}" for violation in violations(page)]
     return found
 
 

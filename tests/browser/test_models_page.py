@@ -22,7 +22,7 @@ import app
 from qa import catalog, published
 from tests import tiny_ir
 from tests.bad_server import BadServer, Fault, serving
-from tests.browser.axe import SCHEMES, show_in, violations, violations_in_every_form
+from tests.browser.axe import SCHEMES, Form, in_both_forms, show_in, violations, violations_in
 from tests.browser.conftest import ROOT, free_port, started, wait_for
 from tests.browser.test_page import WIDEST, read_contrast
 from tests.tiny_ir import ALIAS, NAME
@@ -296,10 +296,12 @@ def test_it_fits_the_screen(visit: Visit) -> None:
     assert fetch["height"] >= 44
 
 
-def test_nobody_is_kept_out(visit: Visit) -> None:
-    assert violations_in_every_form(visit()) == []
+@in_both_forms
+def test_nobody_is_kept_out(visit: Visit, forms: tuple[Form, ...]) -> None:
+    assert violations_in(visit(), forms) == []
 
 
+@pytest.mark.long
 def test_text_can_be_read_in_both_themes(visit: Visit) -> None:
     page = visit()
     selectors = (
@@ -331,6 +333,7 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_folder_is_added_measured_and_asked(visit: Visit, own: Path, tmp_path: Path) -> None:
     page = visit()
     box = page.get_by_label("Folder")

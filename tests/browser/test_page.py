@@ -272,6 +272,7 @@ def test_nothing_moves_when_an_answer_arrives(visit: Visit) -> None:
     assert page.locator(".vb-passage").bounding_box() == before
 
 
+@pytest.mark.long
 def test_text_can_be_read_in_both_themes(visit: Visit) -> None:
     page = visit()
     ask(page, "", "")
