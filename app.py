@@ -106,8 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log",
         action="store_true",
-        help="write a line of JSON to standard error for every question: when, how long, what came "
-        "of it; nothing of what was asked",
+        help="write a line of JSON to standard error for every request to answer: when, how "
+        "long, what came of it; nothing of what was asked",
     )
     return parser
 

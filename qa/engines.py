@@ -6,6 +6,7 @@ here installs or requires one.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import threading
 from pathlib import Path
@@ -94,5 +95,6 @@ def _add_plugin(options: ort.SessionOptions) -> None:
         for device in ort.get_ep_devices()
         if device.ep_name == provider and device.ep_metadata.get("ov_device") == "CPU"
     ]
-    # Answers are to be those of the other engines: no bf16 where INT8 does not reach.
-    options.add_provider_for_devices(devices, {"INFERENCE_PRECISION_HINT": "f32"})
+    # Answers are to be near those of the other engines: no bf16 where INT8 does not reach.
+    settings = json.dumps({"CPU": {"INFERENCE_PRECISION_HINT": "f32"}})
+    options.add_provider_for_devices(devices, {"load_config": settings})

@@ -155,7 +155,7 @@ class Reader:
         pause: float,
         clock: _Clock,
     ) -> Generator[Result, None, None]:
-        advance, order = self.advance(question), self.order(question, tokens)
+        order = self.order(question, tokens)
         windows = len(order)
         logits = SpanLogits(tokens.begins, tokens.closes, LONGEST_ANSWER)
 
@@ -179,8 +179,8 @@ class Reader:
             )
 
         due = time.monotonic() + pause
-        for read, window in enumerate(self.windower.windows(question, tokens, advance, order), 1):
-            logits.add(self.model.run(window))
+        for read, window in enumerate(self.logits(question, tokens, order=order), 1):
+            logits.add(window)
             self._check_time(clock)
             if read < windows and time.monotonic() >= due:
                 clock.lap("run")

@@ -1,4 +1,4 @@
-"""Engines: what this machine has, and that every one gives the same answers."""
+"""Engines: what this machine has, and whether each gives the same answers."""
 
 import json
 from pathlib import Path

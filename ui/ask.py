@@ -17,11 +17,12 @@ from anyio import to_thread
 
 from qa import InputError, QAError, Result, documents
 from qa.documents import Document
-from ui import answers, compare, endpoint, examples, export, inside, link, log, progress
+from ui import answers, compare, endpoint, examples, export, fields, inside, link, log, progress
 from ui.answers import NO_PAGES
-from ui.asking import PRIVATE, READING, Asked, Asking
+from ui.asking import Asked, Asking
 from ui.blocks import Blocks
-from ui.desk import MOST_ANSWERS, Desk, choices
+from ui.desk import MOST_ANSWERS, Desk
+from ui.events import AT_ONCE, PRIVATE, READING, Changes
 from ui.history import History
 from ui.readers import Readers
 from ui.turns import Turns
@@ -31,12 +32,6 @@ _TABS: dict[str, Callable[[Readers, Asking, gr.Tab], None]] = {
     "Look inside": inside.build,
     "Compare": compare.build,
 }
-
-# At once, whatever is being read for others.
-_AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
-
-# What an event gives back: the components that change, and what they become.
-Changes = dict[Any, Any]
 
 
 def build(page: Blocks, readers: Readers) -> None:
@@ -70,7 +65,7 @@ class _AskPage:
         ]
         asked_of = [desk.question, desk.passage, desk.model, desk.top_k]
         # Whoever asks anew need not wait for what they asked before.
-        gr.on(triggers, self._turns.supersede, desk.turn, None, **_AT_ONCE)
+        gr.on(triggers, self._turns.supersede, desk.turn, None, **AT_ONCE)
         asked = gr.on(
             triggers,
             self._ask,
@@ -86,28 +81,28 @@ class _AskPage:
             concurrency_limit=None,  # they take turns by themselves
             **{**PRIVATE, "show_progress": "minimal"},
         )
-        desk.stop.click(self._turns.stop, desk.turn, None, **_AT_ONCE)
+        desk.stop.click(self._turns.stop, desk.turn, None, **AT_ONCE)
         desk.ranked.select(None, None, desk.chosen, js="() => verbatim.chosen", **PRIVATE)
         about_passage = [desk.count, desk.passage_wrong, desk.offered, desk.asked_before]
         desk.texts.click(
             self._open_example,
             [desk.texts, desk.model, desk.history, desk.asks],
             [desk.passage, desk.question, desk.asks, *about_passage],
-            **_AT_ONCE,
+            **AT_ONCE,
         )
         for chips in (desk.offered, desk.asked_before):
             chips.click(
                 lambda sample, asks: (sample[0], asks + 1),
                 [chips, desk.asks],
                 [desk.question, desk.asks],
-                **_AT_ONCE,
+                **AT_ONCE,
             )
         desk.count.input(
             self._look_at,
             [desk.passage, desk.model, desk.history, desk.document],
             about_passage,
             trigger_mode="always_last",
-            **_AT_ONCE,
+            **AT_ONCE,
         )
         desk.file.upload(
             self._open_file,
@@ -127,9 +122,9 @@ class _AskPage:
                 *[desk.settings_wrong, *about_passage],
             ],
             js="(_, ...rest) => [location.hash, ...rest]",
-            **_AT_ONCE,
+            **AT_ONCE,
         ).then(None, None, None, js="() => verbatim.show()", **PRIVATE)
-        page.load(self._offer_models, None, desk.model, **_AT_ONCE)
+        page.load(lambda: fields.offer(self._readers), None, desk.model, **AT_ONCE)
         return Asking(desk.question, desk.passage, desk.top_k, desk.asked_of, desk.chosen, asked)
 
     async def _ask(
@@ -294,11 +289,6 @@ class _AskPage:
             self._desk.offered: _offer(offered.questions if offered else (), visible=bool(offered)),
             self._desk.asked_before: _offer(history.about(passage)),
         }
-
-    def _offer_models(self) -> dict[str, Any]:
-        """Return the models to choose from: since the app was started there may be others."""
-        update: dict[str, Any] = gr.update(choices=choices(self._readers))
-        return update
 
 
 def _offer(questions: Sequence[str], *, visible: bool = True) -> dict[str, Any]:

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
-
-# Two passages are read at a time; more only makes each of them slower. The rest wait in the queue.
-READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading"}
-# The pages' own events are no interface for other programs.
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True, slots=True)

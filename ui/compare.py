@@ -14,16 +14,14 @@ import gradio as gr
 
 from qa import QAError, comparison
 from ui import side_by_side
-from ui.answers import carried
-from ui.asking import PRIVATE, Asking
+from ui.asking import Asking
+from ui.endpoint import sendable, telling
+from ui.events import AT_ONCE, PRIVATE, Changes
 from ui.latest import Latest
 from ui.readers import Readers
 
 # A comparison takes longer than any question, which it should not keep waiting.
 _COMPARING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "comparing"}
-
-# What an event gives back: the components that change, and what they become.
-Changes = dict[Any, Any]
 
 
 def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
@@ -61,7 +59,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         start = gr.Button("Compare", variant="primary", min_width=88, scale=0)
         stop = gr.Button("Stop", interactive=False, min_width=88, scale=0)
     shown = gr.HTML("", elem_id="vb-compared", apply_default_css=False)
-    tab.select(invite, None, [invited, start], queue=False, **PRIVATE)
+    tab.select(invite, None, [invited, start], **AT_ONCE)
     start.click(
         ask_all,
         [asking.question, asking.passage, asking.top_k],
@@ -70,10 +68,10 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         **_COMPARING,
         **PRIVATE,
     )
-    stop.click(end, queue=False, **PRIVATE)
+    stop.click(end, **AT_ONCE)
     # What was compared is about another question then.
-    asked = asking.asked.success(end, queue=False, **PRIVATE)
-    asked.then(lambda: "", None, shown, queue=False, **PRIVATE)
+    asked = asking.asked.success(end, **AT_ONCE)
+    asked.then(lambda: "", None, shown, **AT_ONCE)
     gr.events.api(compare_with(readers), api_name="compare", **_COMPARING)
 
 
@@ -95,16 +93,8 @@ def compare_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             is what `/answer` gives.
         """
         top_k = 3 if top_k is None else top_k
-        try:
+        with telling():
             *_, entries = comparison.compare(readers.cards(), readers.get, question, passage, top_k)
-        except QAError as error:
-            raise gr.Error(carried(str(error)), print_exception=False) from error
-        found = comparison.to_dict(entries)
-        for entry in found["models"]:
-            for answer in entry["result"]["answers"] if entry["result"] else ():
-                answer["text"] = carried(answer["text"])
-        for opinion in found["opinions"]:
-            opinion["text"] = opinion["text"] and carried(opinion["text"])
-        return found
+        return sendable(comparison.to_dict(entries))
 
     return compare

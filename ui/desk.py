@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from ui import answers, examples, export, link, masthead, progress
+from ui import answers, examples, export, fields, link, masthead, progress
 from ui.answers import NO_PAGES
 from ui.asking import Asked
 from ui.history import History
@@ -68,7 +68,7 @@ class Desk:
                 elem_id="vb-count",
                 apply_default_css=False,
             )
-        self.passage_wrong = _wrong()
+        self.passage_wrong = fields.note()
 
     def _build_question(self, readers: Readers, first: examples.Example) -> None:
         with gr.Row(elem_id="vb-question-row"):
@@ -86,16 +86,9 @@ class Desk:
             self.button = gr.Button(
                 "Ask", variant="primary", elem_id="vb-ask", min_width=88, scale=0
             )
-        self.question_wrong = _wrong()
+        self.question_wrong = fields.note()
         with gr.Row(elem_id="vb-settings"):
-            self.model = gr.Dropdown(
-                choices(readers),
-                value=readers.default.card.name,
-                label="Model",
-                filterable=False,
-                min_width=0,
-                scale=3,
-            )
+            self.model = fields.model(readers, scale=3)
             self.top_k = gr.Dropdown(
                 list(range(1, MOST_ANSWERS + 1)),
                 value=ANSWERS,
@@ -104,16 +97,14 @@ class Desk:
                 min_width=0,
                 scale=2,
             )
-        self.settings_wrong = _wrong()
+        self.settings_wrong = fields.note()
         self.offered = _chips("Ask it", first.questions, "vb-questions")
         self.asked_before = _chips("Asked before", first.questions[:1], "vb-history")
 
     def _build_answering(self, readers: Readers, first: examples.Example) -> None:
         question = first.questions[0]
         result = readers.default.answer(question, first.passage, ANSWERS)
-        with gr.Row(elem_id="vb-going"):
-            self.progress = gr.HTML("", apply_default_css=False)
-            self.stop = gr.Button("Stop", elem_id="vb-stop", visible=False, min_width=0, scale=0)
+        self.progress, self.stop = fields.going()
         self.ranked = gr.HTML(
             answers.draw_answers(
                 result,
@@ -136,16 +127,6 @@ class Desk:
                 elem_id="vb-marked",
                 apply_default_css=False,
             )
-
-
-def choices(readers: Readers) -> list[tuple[str, str]]:
-    """Return the installed models as titles and names."""
-    return [(card.title or card.name, card.name) for card in readers.cards()]
-
-
-def _wrong() -> gr.HTML:
-    """Make the place below a field where it is said what is wrong with it."""
-    return gr.HTML("", elem_classes="vb-wrong", apply_default_css=False)
 
 
 def _chips(label: str, questions: Sequence[str], elem_id: str) -> gr.Dataset:

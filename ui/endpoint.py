@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -36,18 +36,11 @@ def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             windows, tokens, question_cut and milliseconds. An answer's text is passage[start:end]
             (offsets in code points).
         """
-        try:
-            with log.entry("/answer") as entry:
-                found = readers.get(model).answer(question, passage, 3 if top_k is None else top_k)
-                entry.read(found)
-                entry.outcome = "answered"
-        except QAError as error:
-            raise gr.Error(carried(str(error)), print_exception=False) from error
-        result = found.to_dict()
-        # Lone surrogates, which a passage may hold, cannot be sent as JSON.
-        for entry in result["answers"]:
-            entry["text"] = carried(entry["text"])
-        return result
+        with telling(), log.entry("/answer") as entry:
+            found = readers.get(model).answer(question, passage, 3 if top_k is None else top_k)
+            entry.read(found)
+            entry.outcome = "answered"
+        return sendable(found.to_dict())
 
     return answer
 
@@ -74,29 +67,48 @@ def answer_many_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             each question its id, question, passage (its title), answers (text, start, end and score
             each, best first) and no_answer, or error.
         """
-        try:
-            with log.entry("/answer_many") as entry:
-                _check_texts(questions=questions, passage=passage)
-                reader, most = readers.get(model), readers.limits.questions
-                items = questionnaire.read(questions, Document(passage), most=most)
-                rows = []
-                deadline = time.monotonic() + readers.limits.seconds
-                for row in answer_sheet.ask(reader, items, 1 if top_k is None else top_k):
-                    if time.monotonic() > deadline:
-                        raise QAError(
-                            f"Answering takes longer than {readers.limits.seconds:,} seconds, the "
-                            "limit here; ask these questions in parts."
-                        )
-                    rows.append(row)
-                    if row.result:
-                        entry.read(row.result)
-                entry.outcome = "answered"
-        except QAError as error:
-            raise gr.Error(carried(str(error)), print_exception=False) from error
-        sheet = json.dumps(answer_sheet.to_dict(rows), ensure_ascii=False)
-        return {"model": reader.card.name, **json.loads(carried(sheet))}
+        with telling(), log.entry("/answer_many") as entry:
+            _check_texts(questions=questions, passage=passage)
+            reader, most = readers.get(model), readers.limits.questions
+            items = questionnaire.read(questions, Document(passage), most=most)
+            rows = []
+            deadline = time.monotonic() + readers.limits.seconds
+            for row in answer_sheet.ask(reader, items, 1 if top_k is None else top_k):
+                if time.monotonic() > deadline:
+                    raise QAError(
+                        f"Answering takes longer than {readers.limits.seconds:,} seconds, the "
+                        "limit here; ask these questions in parts."
+                    )
+                rows.append(row)
+                if row.result:
+                    entry.read(row.result)
+            entry.outcome = "answered"
+        return sendable({"model": reader.card.name, **answer_sheet.to_dict(rows)})
 
     return answer_many
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Tell whoever called, in one sentence, what cannot be done."""
+    try:
+        yield
+    except QAError as error:
+        raise gr.Error(carried(str(error)), print_exception=False) from error
+
+
+def sendable(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with what JSON cannot carry replaced in all its texts: a passage may hold
+    lone surrogates."""
+    return {name: _sendable(value) for name, value in found.items()}
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sendable(value)
+    if isinstance(value, list | tuple):
+        return [_sendable(each) for each in value]
+    return carried(value) if isinstance(value, str) else value
 
 
 def _check_texts(**texts: object) -> None:

@@ -15,8 +15,9 @@ import gradio as gr
 from qa import InputError, QAError
 from qa.inside import Reading, look
 from ui import evidence
-from ui.answers import carried
-from ui.asking import PRIVATE, READING, Asked, Asking
+from ui.asking import Asked, Asking
+from ui.endpoint import sendable, telling
+from ui.events import AT_ONCE, PRIVATE, READING
 from ui.latest import Latest
 from ui.readers import Readers
 from ui.readings import Readings
@@ -56,7 +57,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         **PRIVATE,
     }
     tabs: Any = tab.parent
-    opened = tabs.select(is_ours, None, is_open, queue=False, **PRIVATE)
+    opened = tabs.select(is_ours, None, is_open, **AT_ONCE)
     opened.then(**showing)
     asking.asked.success(**showing)
     asking.chosen.change(**showing)
@@ -93,14 +94,9 @@ def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             and no_answer. Offsets are in code points.
         """
         span = None if start is None or end is None else (start, end)
-        try:
+        with telling():
             inside = look(readers.get(model), question, passage, rank or 1, span=span)
-        except QAError as error:
-            raise gr.Error(carried(str(error)), print_exception=False) from error
-        found = inside.to_dict()
-        for entry in (found["chosen"], *found["tokens"], *found["candidates"]):
-            entry["text"] = carried(entry["text"])
-        return found
+        return sendable(inside.to_dict())
 
     return look_inside
 

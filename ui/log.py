@@ -1,4 +1,5 @@
-"""A line for every question that was asked: when, how, how long it took and what came of it.
+"""A line for every request to answer, by the pages or by `/answer` and `/answer_many`: when, how
+long it took and what came of it. Looking inside and comparing write none.
 
 Nothing that a person wrote stands in it, nor who they are. Lines are JSON objects, and written only
 where app.py was told to (`--log`).

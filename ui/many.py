@@ -20,10 +20,9 @@ from qa import InputError, QAError, Reader, answer_sheet, documents, questionnai
 from qa.answer_sheet import Row
 from qa.documents import Document
 from qa.questionnaire import Item
-from ui import answer_table, answers, endpoint, log, masthead
-from ui.asking import PRIVATE, READING
+from ui import answer_table, answers, endpoint, fields, log, masthead
 from ui.blocks import Blocks
-from ui.desk import choices
+from ui.events import AT_ONCE, PRIVATE, READING, Changes
 from ui.many_desk import ManyDesk, samples
 from ui.readers import Readers
 from ui.turns import Turn, Turns
@@ -31,11 +30,7 @@ from ui.turns import Turn, Turns
 PATH = "questions"
 SHOW_EVERY = 0.7  # seconds; the table is sent whole
 TOP_K = 3
-_AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
 _QUESTION_FILES = [".txt", ".csv", ".tsv", ".json"]
-
-# What an event gives back: the components that change, and what they become.
-Changes = dict[Any, Any]
 
 
 def build(page: Blocks, readers: Readers) -> None:
@@ -65,15 +60,15 @@ class _ManyPage:
             *[desk.turn, desk.rows],
         ]
         asking: dict[str, Any] = {"concurrency_limit": None, **PRIVATE}  # they take turns
-        desk.button.click(self._turns.supersede, desk.turn, None, **_AT_ONCE)
+        desk.button.click(self._turns.supersede, desk.turn, None, **AT_ONCE)
         desk.button.click(self._ask_all, asked_of, results, **asking)
         desk.texts.click(
             self._open_sample,
             [desk.texts, desk.turn],
             [desk.questions, desk.passage, desk.shelf, desk.shelved],
-            **_AT_ONCE,
+            **AT_ONCE,
         ).then(self._ask_all, asked_of, results, **asking)
-        desk.stop.click(self._turns.stop, desk.turn, None, **_AT_ONCE)
+        desk.stop.click(self._turns.stop, desk.turn, None, **AT_ONCE)
         desk.open_questions.upload(
             self._read_questions,
             desk.open_questions,
@@ -91,10 +86,10 @@ class _ManyPage:
             (desk.as_json, _json, "answers.json", "application/json"),
         ):
             save = f"(text) => verbatim.save('{name}', '{kind}', text)"
-            button.click(write, desk.rows, desk.download, **_AT_ONCE).success(
+            button.click(write, desk.rows, desk.download, **AT_ONCE).success(
                 None, desk.download, None, js=save, **PRIVATE
             )
-        page.load(lambda: gr.update(choices=choices(self._readers)), None, desk.model, **_AT_ONCE)
+        page.load(lambda: fields.offer(self._readers), None, desk.model, **AT_ONCE)
 
     async def _ask_all(
         self, questions: str, passage: str, shelf: dict[str, Document], model: str

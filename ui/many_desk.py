@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ui import answer_table, examples
-from ui.desk import choices
+from ui import answer_table, examples, fields
 from ui.readers import Readers
 
 
@@ -67,7 +66,7 @@ class ManyDesk:
                 scale=0,
                 min_width=0,
             )
-        self.questions_wrong = _note()
+        self.questions_wrong = fields.note()
         with gr.Column(elem_id="vb-text", elem_classes="vb-text"):
             self.passage = gr.Textbox(
                 label="Passage",
@@ -85,26 +84,17 @@ class ManyDesk:
                 scale=0,
                 min_width=0,
             )
-        self.shelved = _note()
-        self.passage_wrong = _note()
+        self.shelved = fields.note()
+        self.passage_wrong = fields.note()
         with gr.Row(elem_id="vb-question-row"):
-            self.model = gr.Dropdown(
-                choices(readers),
-                value=readers.default.card.name,
-                label="Model",
-                filterable=False,
-                min_width=0,
-                scale=1,
-            )
+            self.model = fields.model(readers, scale=1)
             self.button = gr.Button(
                 "Ask all", variant="primary", elem_id="vb-ask", min_width=108, scale=0
             )
-        self.model_wrong = _note()
+        self.model_wrong = fields.note()
 
     def _build_answering(self) -> None:
-        with gr.Row(elem_id="vb-going"):
-            self.progress = gr.HTML("", apply_default_css=False)
-            self.stop = gr.Button("Stop", elem_id="vb-stop", visible=False, min_width=0, scale=0)
+        self.progress, self.stop = fields.going()
         self.summary = gr.HTML(
             answer_table.NOTHING_ASKED,
             html_template="<h2>Answers</h2>${value}",
@@ -126,8 +116,3 @@ class ManyDesk:
             self.as_csv = gr.Button("Download CSV", size="sm", min_width=0, scale=0)
             self.as_json = gr.Button("Download JSON", size="sm", min_width=0, scale=0)
         self.download = gr.Textbox("", visible="hidden")
-
-
-def _note() -> gr.HTML:
-    """Make the place below a field where something is said of it, most often what is wrong."""
-    return gr.HTML("", elem_classes="vb-wrong", apply_default_css=False)

@@ -20,17 +20,16 @@ from anyio import to_thread
 from qa import QAError, catalog, published, speed, store
 from qa.published import Published
 from qa.speed import Speed
-from ui import answers, endpoint, masthead, model_table, reliability
-from ui.desk import choices
+from ui import answers, endpoint, fields, masthead, model_table, reliability
+from ui.events import PRIVATE, Changes
 from ui.fetches import Fetch, Fetches
 from ui.readers import Readers
 
 PATH = "models"
 LOOK_EVERY = 0.2  # seconds between two looks at how far a fetch is
 
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Waiting costs nothing: any number of visitors may watch.
-_WATCHING: dict[str, Any] = {**_PRIVATE, "concurrency_limit": None}
+_WATCHING: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
 
 _OWNER_INSTALLS = (
     '<p class="vb-note">The owner of this host installs models; they cannot be fetched or removed '
@@ -45,9 +44,6 @@ _OWN = (
     "model.json. Every page offers it until the app is stopped.</p>"
 )
 _HOW = "<p>A model is fetched only when you ask for it, and checked byte for byte.</p>"
-
-# What an event gives back: the components that change, and what they become.
-Changes = dict[Any, Any]
 
 
 def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
@@ -90,13 +86,7 @@ class _Shown:
         with gr.Column(elem_id="vb-speed", elem_classes="vb-section"):
             gr.HTML(f"<h2>Speed on this machine</h2>{_SPEED}", apply_default_css=False)
             with gr.Row(elem_classes="vb-line"):
-                self._model = gr.Dropdown(
-                    choices(readers),
-                    value=readers.default.card.name,
-                    label="Model to measure",
-                    filterable=False,
-                    min_width=0,
-                )
+                self._model = fields.model(readers, "Model to measure")
                 self._measure = gr.Button("Measure speed", min_width=0, scale=0)
             self._progress = gr.HTML("", apply_default_css=False)
             self._measured = gr.HTML(self._draw_speeds(), apply_default_css=False)
@@ -105,14 +95,14 @@ class _Shown:
             lambda: {**self.changes(), self._measured: self._draw_speeds()},
             None,
             [*self.components, self._measured],
-            **_PRIVATE,
+            **PRIVATE,
         )
         self._measure.click(
             self._time,
             self._model,
             [self._progress, self._measured, self._measure],
             concurrency_limit=1,  # two at once would each be measured slow
-            **_PRIVATE,
+            **PRIVATE,
         )
 
     def changes(self) -> Changes:
@@ -121,7 +111,7 @@ class _Shown:
             self._table: _table(self._readers),
             self._scores: gr.update(visible=bool(drawn)),
             self._diagrams: drawn,
-            self._model: gr.update(choices=choices(self._readers)),
+            self._model: fields.offer(self._readers),
         }
 
     async def _time(self, name: str) -> AsyncIterator[Changes]:
@@ -165,7 +155,7 @@ class _OwnFolder:
             button = gr.Button("Add", min_width=0, scale=0)
         self._said = gr.HTML("", apply_default_css=False)
         changing = [self._folder, self._said, *shown.components]
-        gr.on([button.click, self._folder.submit], self._add, self._folder, changing, **_PRIVATE)
+        gr.on([button.click, self._folder.submit], self._add, self._folder, changing, **PRIVATE)
 
     def _add(self, folder: str) -> Changes:
         if not folder.strip():
@@ -226,7 +216,7 @@ class _Row:
             "confirm": self._remove,
             "keep": self._stand,
         }.items():
-            waiting = _WATCHING if name == "fetch" else _PRIVATE
+            waiting = _WATCHING if name == "fetch" else PRIVATE
             self._buttons[name].click(act, None, changing, **waiting)
 
     async def _watch(self) -> AsyncIterator[Changes]:

@@ -67,7 +67,7 @@ class Readers:
         """
         if not name or name == self.default.card.name:
             return self.default
-        if name in self._loaded:  # whatever became of its files
+        if isinstance(name, str) and name in self._loaded:  # whatever became of its files
             return self._loaded[name]
         cards = self.cards()
         card = next((card for card in cards if name == card.name or name in card.aliases), None)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gradio_client import Client  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from qa import Reader, catalog
@@ -142,6 +143,14 @@ def browser() -> Iterator[Browser]:
 
 
 Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def client(app: App) -> Iterator[Client]:
+    """Another program that calls the app."""
+    client = Client(app.url, verbose=False)
+    yield client
+    client.close()
 
 
 @pytest.fixture

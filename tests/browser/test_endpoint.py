@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.browser
 TEXT = ROOT / "examples/lighthouse.txt"
 PASSAGE = TEXT.read_text(encoding="utf-8")
 QUESTION = "How tall is the tower?"
-
-
-@pytest.fixture(scope="module")
-def client(app: App) -> Iterator[Client]:
-    client = Client(app.url, verbose=False)
-    yield client
-    client.close()
 
 
 def call(app: App, *data: object) -> tuple[str, Any]:

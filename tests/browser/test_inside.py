@@ -2,7 +2,6 @@
 
 import re
 from itertools import product
-from typing import Any
 
 import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
@@ -152,13 +151,6 @@ def test_nobody_is_kept_out(visit: Visit, forms: tuple[Form, ...]) -> None:
             "(text, shade) => { text.style.background = `var(${shade})`; }", shade
         )
         assert read_contrast(page.locator(".vb-window"))[0] >= 4.5, (scheme, shade)
-
-
-@pytest.fixture(scope="module")
-def client(app: App) -> Any:
-    client = Client(app.url, verbose=False)
-    yield client
-    client.close()
 
 
 def test_the_endpoint_gives_what_python_gives(client: Client, reader: Reader) -> None:

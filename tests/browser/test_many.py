@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gradio_client import Client  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, expect
 
 from qa import Reader
 from tests.browser.axe import Form, in_both_forms, violations, violations_in
-from tests.browser.conftest import ROOT, App, Visit
+from tests.browser.conftest import ROOT, Visit
 from tests.browser.test_page import HOSTILE, WIDEST, example
 from tests.document_files import pdf
 from ui.many import TOP_K
@@ -209,13 +208,6 @@ def test_a_phone_shows_one_column_that_fits(many: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.locator("#vb-asking").evaluate(WIDEST) <= 500
     assert page.locator("#vb-downloads").evaluate(WIDEST) <= 390
-
-
-@pytest.fixture(scope="module")
-def client(app: App) -> Any:
-    client = Client(app.url, verbose=False)
-    yield client
-    client.close()
 
 
 def test_the_endpoint_answers_them_all(client: Any, reader: Reader) -> None:

@@ -1,0 +1,46 @@
+"""Components that several pages have. What they do is the pages' own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from ui.readers import Readers
+
+
+def model(readers: Readers, label: str = "Model", scale: int | None = None) -> gr.Dropdown:
+    """Make the choice of a model, the one that answers first chosen."""
+    return gr.Dropdown(
+        _choices(readers),
+        value=readers.default.card.name,
+        label=label,
+        filterable=False,
+        min_width=0,
+        scale=scale,
+    )
+
+
+def offer(readers: Readers) -> dict[str, Any]:
+    """Return what makes a choice of models offer those of now: since the app was started there may
+    be others."""
+    update: dict[str, Any] = gr.update(choices=_choices(readers))
+    return update
+
+
+def _choices(readers: Readers) -> list[tuple[str, str]]:
+    """Return the installed models as titles and names."""
+    return [(card.title or card.name, card.name) for card in readers.cards()]
+
+
+def note() -> gr.HTML:
+    """Make the place below a field where something is said of it, most often what is wrong."""
+    return gr.HTML("", elem_classes="vb-wrong", apply_default_css=False)
+
+
+def going() -> tuple[gr.HTML, gr.Button]:
+    """Make the row that shows how far the reading is, with the button that stops it."""
+    with gr.Row(elem_id="vb-going"):
+        progress = gr.HTML("", apply_default_css=False)
+        stop = gr.Button("Stop", elem_id="vb-stop", visible=False, min_width=0, scale=0)
+    return progress, stop
