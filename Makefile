@@ -6,7 +6,10 @@ BIN = $(VENV)/bin
 # Options for app.py or pytest: make run ARGS="--port 8000", make test ARGS="-k windows"
 ARGS ?=
 
-.PHONY: run test test-long test-training format check chromium
+# The Pythons that Verbatim runs on.
+PYTHONS = 3.11 3.12 3.13
+
+.PHONY: run test test-long test-training test-pythons quick-tests format check chromium
 
 run: $(VENV)/app.installed
 	@$(BIN)/python app.py $(ARGS)
@@ -16,6 +19,20 @@ test: $(VENV)/dev.installed chromium check
 
 test-long: $(VENV)/dev.installed chromium test-training
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+# The quick tests that need no browser, under each of these Pythons that is found here.
+test-pythons:
+	@for version in $(PYTHONS); do \
+		if python$$version -c '' 2>/dev/null; then \
+			$(MAKE) --no-print-directory quick-tests PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+		else \
+			echo "There is no python$$version here: not tested."; \
+		fi; \
+	done
+
+quick-tests: $(VENV)/dev.installed
+	@$(BIN)/python -VV
+	@$(BIN)/python -m pytest -q -m "not long and not browser" $(ARGS)
 
 # What training needs (torch, large) stays out of the app's environment.
 test-training: .venv-training/installed

@@ -90,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         default=catalog.DEFAULT,
         help="the model that answers first: name, alias or folder (%(default)s)",
     )
+    parser.add_argument(
+        "--engine",
+        metavar="E",
+        help="what runs models: cpu, openvino, cuda, coreml or directml, where it is installed, "
+        "or auto for the fastest of them (QA_ENGINE, else cpu)",
+    )
     _add_limits(parser)
     parser.add_argument(
         "--mcp",
@@ -213,7 +219,7 @@ def _serve(options: argparse.Namespace) -> None:
 
     _preinstall()
     limits = _limits(options)
-    readers = Readers(options.model, limits)
+    readers = Readers(options.model, limits, options.engine)
     _prepare_environment(options)
     zero_gpu.announce()
     with _without_stub_files():

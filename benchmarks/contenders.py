@@ -76,7 +76,7 @@ class OpenVino:
 
     def run(self, ids: list[int]) -> None:
         width = LENGTH if self._padded else len(ids)
-        self._compiled(_feed(ids, width, self._names))
+        self._compiled(feed(ids, width, self._names))
 
 
 class OnnxGraph:
@@ -92,7 +92,7 @@ class OnnxGraph:
         self._names = [value.name for value in self._session.get_inputs()]
 
     def run(self, ids: list[int]) -> None:
-        self._session.run(None, _feed(ids, LENGTH, self._names))
+        self._session.run(None, feed(ids, LENGTH, self._names))
 
 
 class Transformers:
@@ -115,7 +115,7 @@ class Transformers:
             self._model(self._torch.tensor([ids]))
 
 
-def _feed(ids: list[int], width: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+def feed(ids: list[int], width: int, names: Sequence[str]) -> dict[str, np.ndarray]:
     n = len(ids)
     rows = (np.array(ids), np.ones(n, np.int64), np.zeros(n, np.int64), np.arange(width))
     return {

@@ -140,7 +140,8 @@ def prepare(folder: Path, topology: Path | None, *, onnxifier: bool) -> None:
     bundled = HERE.parent / "models" / "minilm-l6-squad-int8" / "tokenizer.json"
     (folder / "converted" / "tokenizer.json").write_bytes(bundled.read_bytes())
     if onnxifier:
-        command = ["onnxify", folder / "small" / "model.xml", folder / "onnxifier.onnx"]
+        onnxify = Path(sys.executable).with_name("onnxify")
+        command = [onnxify, folder / "small" / "model.xml", folder / "onnxifier.onnx"]
         subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -265,7 +266,8 @@ def table(contenders: dict[str, dict[str, Any]]) -> str:
         cells += [f"{base / own['question_p50']:.2f}x" if base else ""]
         speed.append(f"| {own['title']} | {' | '.join(cells)} |")
         cells = [str(own["f1"] or "–"), own["f1_from"], f"{own['load_seconds']:.2f}"]
-        cells += [f"{own['peak_megabytes']:.0f}", f"{own['disk_megabytes'] or 0:.0f}"]
+        cells.append(f"{own['peak_megabytes']:.0f}")
+        cells.append(f"{own['disk_megabytes']:.0f}" if own["disk_megabytes"] else "–")
         size.append(f"| {own['title']} | {' | '.join(cells)} |")
     return "\n".join([*speed, "", *size])
 

@@ -27,6 +27,23 @@ TEXT = ROOT / "examples" / "expedition.txt"
 QUESTION = "Who led the expedition?"
 LOAD = "import time; t = time.perf_counter(); from qa import Reader; u = time.perf_counter(); \
 Reader.load(); print(u - t, time.perf_counter() - u)"
+# What keeping the graph that ONNX Runtime optimizes would save.
+OPTIMIZED = """
+import tempfile, time
+import onnxruntime as ort
+from qa import catalog, engines
+with tempfile.TemporaryDirectory() as folder:
+    plain, ready = engines.options(), engines.options()
+    plain.optimized_model_filepath = copy = folder + "/model.onnx"
+    ready.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    path = catalog.find(catalog.DEFAULT).folder / "model.onnx"
+    ort.InferenceSession(path, plain)
+    plain = engines.options()
+    for each, options in ((path, plain), (copy, ready)):
+        started = time.perf_counter()
+        ort.InferenceSession(each, options)
+        print(time.perf_counter() - started)
+"""
 
 
 def main() -> None:
@@ -35,12 +52,15 @@ def main() -> None:
     runs = parser.parse_args().runs
     app = [_app() for _ in range(runs)]
     loads = [tuple(map(float, _python("-c", LOAD).split())) for _ in range(runs)]
+    sessions = [tuple(map(float, _python("-c", OPTIMIZED).split())) for _ in range(runs)]
     ask = ("-m", "qa", "ask", QUESTION, "--text", str(ROOT / "examples" / "lighthouse.txt"))
     figures = {
         "app.py until the page is served, s": [seconds for seconds, _ in app],
         "peak memory of the app after a long text, MB": [megabytes for _, megabytes in app],
         "import qa, s": [imported for imported, _ in loads],
         "Reader.load(), s": [loaded for _, loaded in loads],
+        "its session, s": [session for session, _ in sessions],
+        "its session from a graph optimized before, s": [copy for _, copy in sessions],
         "qa ask on a short text, process start to end, s": [
             _seconds(lambda: _python(*ask)) for _ in range(runs)
         ],
@@ -66,15 +86,13 @@ def _seconds(action: Callable[[], object]) -> float:
 def _app() -> tuple[float, float]:
     """Start the app, ask it about the long example; return seconds until it served and peak
     megabytes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     started = time.perf_counter()
     app = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
     )
     try:
-        while not _served(f"http://127.0.0.1:{port}/"):
+        while not served(f"http://127.0.0.1:{port}/"):
             if app.poll() is not None:
                 raise SystemExit("The app did not start; run python app.py to see why.")
             time.sleep(0.05)
@@ -88,7 +106,15 @@ def _app() -> tuple[float, float]:
         app.wait()
 
 
-def _served(url: str) -> bool:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def served(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)

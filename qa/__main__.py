@@ -60,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
             metavar="M",
             help="name, alias or folder (%(default)s)",
         )
+        sub.add_argument(
+            "--engine",
+            metavar="E",
+            help="what runs the model: cpu, openvino, cuda, coreml or directml, where it is "
+            "installed, or auto for the fastest of them (QA_ENGINE, else cpu)",
+        )
 
     ask = add("ask", commands.ask, "Answer a question from a text.")
     ask.add_argument("question", metavar="QUESTION")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qa import squad
-from qa.errors import InputError, QAError
+from qa.errors import InputError, QAError, StoppedError
 from qa.questionnaire import Item
 from qa.reader import Reader, Result
 
@@ -30,6 +31,10 @@ class Row:
     result: Result | None = None
     error: str = ""
     may_be_none: bool = False
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.error) or (self.result is not None and self.result.complete)
 
     @property
     def marked(self) -> bool:
@@ -82,19 +87,24 @@ def may_be_none(items: Sequence[Item]) -> bool:
     return any(item.references == () for item in items)
 
 
-def ask(reader: Reader, items: Sequence[Item], top_k: int) -> Iterator[Row]:
-    """Answer one item after the other. What is wrong with one stands in its row."""
+def ask(
+    reader: Reader, items: Sequence[Item], top_k: int, *, pause: float = math.inf
+) -> Generator[Row, None, None]:
+    """Answer one item after the other: return rows that are `finished`, and while a passage is read
+    others that are not, as many as `Reader.stream` gives results so far. What is wrong with an item
+    stands in its row."""
     none = may_be_none(items)
     for item in items:
         try:
             item.check()
-            result = reader.answer(item.question, item.passage.text, top_k)
+            for result in reader.stream(item.question, item.passage.text, top_k, pause=pause):
+                yield Row(item, result, may_be_none=none)
+        except StoppedError:
+            raise
         except QAError as error:
             if isinstance(error, InputError) and error.field == "top_k":
                 raise  # is wrong with all of them
             yield Row(item, error=str(error), may_be_none=none)
-        else:
-            yield Row(item, result, may_be_none=none)
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def ask(options: argparse.Namespace) -> None:
     from qa.reader import Reader  # here and below: `--help` and mistakes need no model runtime
 
     document = _read_document(options.text)
-    result = Reader.load(options.model).answer(options.question, document.text, options.top_k)
+    reader = Reader.load(options.model, engine=options.engine)
+    result = reader.answer(options.question, document.text, options.top_k)
     pages = [document.page_at(answer.start) for answer in result.answers]
     if options.json:
         report = result.to_dict()
@@ -58,14 +59,14 @@ def evaluate(options: argparse.Namespace) -> None:
         examples = squad.join_articles(examples)
     if options.limit is not None:
         examples = squad.spread(examples, options.limit)
-    reader = Reader.load(options.model)
+    reader = Reader.load(options.model, engine=options.engine)
     show, started, found = terminal.count_questions(len(examples)), time.monotonic(), {}
     for outcome in evaluation.outcomes(reader, examples, options.protocol, options.resume):
         found[outcome.id] = outcome
         show(len(found))
     if options.predictions:
         texts = evaluation.predictions(examples, found)
-        _write(options.predictions, json.dumps(texts, ensure_ascii=False))
+        _write(options.predictions, json.dumps(texts))
     report = {
         "model": reader.card.name,
         **evaluation.figures(examples, found),
@@ -74,6 +75,7 @@ def evaluate(options: argparse.Namespace) -> None:
             "file": options.file.name,
             "file_sha256": _sha256(options.file),
             "model_sha256": _sha256(reader.card.folder / "model.onnx"),
+            "engine": reader.engine,
             "protocol": options.protocol,
             "long": options.long,
             "limit": options.limit,
@@ -94,9 +96,12 @@ def bench(options: argparse.Namespace) -> None:
     from qa import processors, speed
     from qa.reader import Reader
 
-    reader = Reader.load(options.model)
+    reader = Reader.load(options.model, engine=options.engine)
     if not options.json:
-        print(f"{reader.card.name} on {processors.usable()} processors, one window at a time")
+        print(
+            f"{reader.card.name} on {processors.usable()} processors, engine {reader.engine}, "
+            "one window at a time"
+        )
     measured = []
     for found in speed.measure(reader):
         measured.append(found)
@@ -115,7 +120,14 @@ def bench(options: argparse.Namespace) -> None:
             }
             for found in measured
         ]
-        _print_json({"model": reader.card.name, "threads": processors.usable(), "lengths": lengths})
+        _print_json(
+            {
+                "model": reader.card.name,
+                "engine": reader.engine,
+                "threads": processors.usable(),
+                "lengths": lengths,
+            }
+        )
 
 
 def models(options: argparse.Namespace) -> None:

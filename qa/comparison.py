@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qa.catalog import ModelCard
-from qa.errors import InputError, QAError
+from qa.errors import InputError, QAError, StoppedError
 from qa.reader import Reader, Result
 from qa.squad import normalize
 
@@ -63,6 +63,8 @@ def compare(
             if error.field:
                 raise
             entries[place] = Entry(card, error=str(error))
+        except StoppedError:
+            raise
         except QAError as error:
             entries[place] = Entry(card, error=str(error))
     yield entries

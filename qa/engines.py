@@ -17,6 +17,7 @@ from qa import processors
 from qa.errors import InputError, QAError
 
 DEFAULT = "cpu"
+AUTO = "auto"  # whichever of those available turns out to be the fastest with a model
 # Names here and the execution providers of ONNX Runtime that they stand for.
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -47,9 +48,10 @@ def chosen(name: str | None = None) -> str:
     Raises InputError where this machine does not have it.
     """
     name = name or os.environ.get("QA_ENGINE") or DEFAULT
-    if name not in available():
+    names = (AUTO, *available())
+    if name not in names:
         raise InputError(
-            f"There is no engine {name!r} on this machine; choose one of: {', '.join(available())}."
+            f"There is no engine {name!r} on this machine; choose one of: {', '.join(names)}."
         )
     return name
 
@@ -59,27 +61,34 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
 
     Raises QAError where the engine cannot run it.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or processors.usable()
+    settings = options(threads)
+    try:
+        if engine == "openvino":
+            _add_plugin(settings)
+            return ort.InferenceSession(path, settings)
+        providers = list(dict.fromkeys((_PROVIDERS[engine], _PROVIDERS["cpu"])))
+        return ort.InferenceSession(path, settings, providers=providers)
+    except Exception as error:  # its exceptions have no common base
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            raise QAError(NO_MEMORY) from error
+        raise QAError(f"{path} is not a model ONNX Runtime can run; install it again.") from error
+
+
+def options(threads: int | None = None) -> ort.SessionOptions:
+    """Return how any engine runs a graph on `threads` processors, by default all that may be
+    used."""
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads or processors.usable()
     # Spinning threads take the processor from everything else between two windows.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # "session.x64quantprecision" stays unset: with it ONNX Runtime 1.31 multiplies uint8 by
     # uint8 even where VNNI or AMX make that needless, at less than half the speed. The bundled
     # weights cannot saturate 16 bits (training/quantize.py).
     # The arena keeps the largest window's memory for ever and grows with every new length
     # (microsoft/onnxruntime#11627).
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = 4  # what goes wrong is said below
-    try:
-        if engine == "openvino":
-            _add_plugin(options)
-            return ort.InferenceSession(path, options)
-        providers = list(dict.fromkeys((_PROVIDERS[engine], _PROVIDERS["cpu"])))
-        return ort.InferenceSession(path, options, providers=providers)
-    except Exception as error:  # its exceptions have no common base
-        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
-            raise QAError(NO_MEMORY) from error
-        raise QAError(f"{path} is not a model ONNX Runtime can run; install it again.") from error
+    settings.enable_cpu_mem_arena = False
+    settings.log_severity_level = 4  # `session` says what goes wrong
+    return settings
 
 
 def _add_plugin(options: ort.SessionOptions) -> None:

@@ -18,3 +18,7 @@ class InputError(QAError, ValueError):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class StoppedError(QAError):
+    """Reading was ended before its end: nobody waits for it any more, or the app is stopped."""

@@ -70,14 +70,19 @@ def _outcome(reader: Reader, example: Example, protocol: str) -> Outcome:
 
 
 def _read_journal(journal: Path, run: Mapping[str, str]) -> dict[str, Outcome]:
+    """Return what a journal has. The line that a run was stopped in is cut off."""
     try:
-        first, *lines = journal.read_text(encoding="utf-8").splitlines() or [json.dumps(run)]
+        text = journal.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        first, *lines = (whole or text).splitlines() or [json.dumps(run)]
         written_by = json.loads(first)
         found = [Outcome(**json.loads(line)) for line in lines]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{journal} is not a journal of this command; name another.") from error
     if written_by != run:
         raise InputError(f"{journal} is of a run with other options; name another.")
+    if whole != text:
+        journal.write_text(whole, encoding="utf-8")
     return {outcome.id: outcome for outcome in found}
 
 

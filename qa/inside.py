@@ -1,8 +1,8 @@
 """Why an answer won: what the model said of every window, and of every token around one answer.
 
-A question is read against a passage once (`Reading.run`); then any span can be looked at, the
-ranked answers or another one. All figures are those `Reader.answer` ranks by. How they are combined
-is in `spans`; nothing is drawn here.
+A question is read against a passage once, by `Reading.run` or by the `Reader.stream` that answered
+it (`Reading.of`); then any span can be looked at, the ranked answers or another one. All figures
+are those `Reader.answer` ranks by. How they are combined is in `spans`; nothing is drawn here.
 
 inside = look(Reader.load(), "Who lit the lamp?", passage)
 inside.chosen.logit, inside.windows[inside.chosen.window - 1].logit
@@ -10,7 +10,7 @@ inside.chosen.logit, inside.windows[inside.chosen.window - 1].logit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -123,12 +123,23 @@ class Reading:
         """Tokenize both. To be read are all windows, or those that `Reader.stream` reads first: so
         many. Raises InputError as `Reader.answer` does."""
         reader.stream(question, passage)  # for its checks; nothing is read yet
-        self._reader = reader
-        self._question, _ = reader.windower.question(question)
+        question_ids, _ = reader.windower.question(question)
+        self._card = reader.card
         self._passage = reader.windower.passage(passage)
+        self._numbers = sorted(reader.order(question_ids, self._passage)[:windows])
+        self._to_read = reader.logits(question_ids, self._passage, order=self._numbers)
         self._read: list[WindowLogits] = []
-        self._numbers = sorted(reader.order(self._question, self._passage)[:windows])
         self.windows = len(self._numbers)
+
+    @classmethod
+    def of(
+        cls, reader: Reader, question: str, passage: str, seen: Sequence[WindowLogits]
+    ) -> Reading:
+        """Make it from the windows that `Reader.stream` has `seen`: nothing is left to be run."""
+        reading = cls(reader, question, passage, len(seen))
+        reading._to_read = iter(())
+        reading._read = sorted(seen, key=lambda window: window.first)
+        return reading
 
     def __len__(self) -> int:
         """Return how many tokens the passage has."""
@@ -137,7 +148,7 @@ class Reading:
     def run(self) -> Iterator[int]:
         """Read window after window; return after each how many have been read. To be run once, to
         its end."""
-        for window in self._reader.logits(self._question, self._passage, order=self._numbers):
+        for window in self._to_read:
             self._read.append(window)
             yield len(self._read)
 
@@ -151,7 +162,7 @@ class Reading:
         spans = SpanLogits(self._passage.begins, self._passage.closes, LONGEST_ANSWER)
         for window in self._read:
             spans.add(window)
-        card = self._reader.card
+        card = self._card
         ranking = spans.rank(
             max(CANDIDATES, rank), temperature=card.temperature, null_bias=card.null_bias
         )
@@ -220,8 +231,7 @@ class Reading:
         logit = float(spans.band[first, last - first])
         # One softmax gave the best span its score: the others stand to it as their weights do.
         best = ranking.spans[0]
-        temperature = self._reader.card.temperature
-        score = best.score * float(np.exp((logit - best.logit) / temperature))
+        score = best.score * float(np.exp((logit - best.logit) / self._card.temperature))
         places = {(span.first, span.last): rank for rank, span in enumerate(ranking.spans, 1)}
         start_logit, end_logit, null_logit, _ = map(float, _logits(window, first, last))
         return Candidate(

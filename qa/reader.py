@@ -8,17 +8,19 @@ result.answers[0].text
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from qa import catalog, engines
+from qa import catalog
 from qa.catalog import ModelCard
-from qa.errors import InputError, QAError
+from qa.errors import InputError, QAError, StoppedError
 from qa.lexical import promising
 from qa.session import Session
 from qa.spans import SpanLogits, WindowLogits, squad_best
@@ -93,10 +95,12 @@ class Reader:
         self.card = card
         self.windower = windower
         self.model = model
+        self.engine = ""  # one of qa.engines, where `load` made this reader
         # Whoever offers it to others may want less.
         self.max_characters = MAX_CHARACTERS
         self.max_seconds = math.inf
-        self._closed = False
+        self._closed = threading.Event()
+        self._wanted: Callable[[], bool] = lambda: True
 
     @classmethod
     def load(
@@ -111,9 +115,12 @@ class Reader:
 
         Raises InputError where there is no such model or engine, QAError where it is damaged.
         """
-        card, engine = catalog.find(name), engines.chosen(engine)
+        card = catalog.find(name)
         windower = Windower(card.folder / "tokenizer.json", card.frame, LONGEST_ANSWER)
-        return cls(card, windower, Session(card.folder / "model.onnx", threads, engine))
+        session = Session.load(card.folder / "model.onnx", threads, engine)
+        reader = cls(card, windower, session)
+        reader.engine = session.engine
+        return reader
 
     def answer(self, question: str, passage: str, top_k: int = 3) -> Result:
         """Find the `top_k` answers to a question in a passage of any length up to MAX_CHARACTERS.
@@ -124,12 +131,19 @@ class Reader:
         return result
 
     def stream(
-        self, question: str, passage: str, top_k: int = 3, *, pause: float = 0.2
+        self,
+        question: str,
+        passage: str,
+        top_k: int = 3,
+        *,
+        pause: float = 0.2,
+        seen: list[WindowLogits] | None = None,
     ) -> Generator[Result, None, None]:
         """Find answers while the passage is read: return results so far, `pause` seconds of reading
         apart, or more where ranking takes its time; with 0 after every window. The windows that
         promise most are read first (qa/lexical.py). The last result is `answer`'s. Closing the
-        iterator stops the reading.
+        iterator stops the reading. `seen` takes in the logits of the windows, for whoever wants to
+        look inside them (qa/inside.py).
 
         Raises InputError as `answer` does, before anything is read; QAError while it is read where
         that takes more than `max_seconds`, pauses included, or the reader is closed.
@@ -144,7 +158,7 @@ class Reader:
             )
         tokens = self.windower.passage(passage)
         clock.lap("tokenize")
-        return self._stream(question_ids, question_cut, tokens, top_k, pause, clock)
+        return self._stream(question_ids, question_cut, tokens, top_k, pause, seen, clock)
 
     def _stream(
         self,
@@ -153,6 +167,7 @@ class Reader:
         tokens: Passage,
         top_k: int,
         pause: float,
+        seen: list[WindowLogits] | None,
         clock: _Clock,
     ) -> Generator[Result, None, None]:
         order = self.order(question, tokens)
@@ -181,7 +196,8 @@ class Reader:
         due = time.monotonic() + pause
         for read, window in enumerate(self.logits(question, tokens, order=order), 1):
             logits.add(window)
-            self._check_time(clock)
+            if seen is not None:
+                seen.append(window)
             if read < windows and time.monotonic() >= due:
                 clock.lap("run")
                 ranked = time.monotonic()
@@ -194,8 +210,15 @@ class Reader:
         yield result(windows)
 
     def close(self) -> None:
-        """End all reading, at the next window, with a QAError. From any thread."""
-        self._closed = True
+        """End all reading, at the next window, with StoppedError. From any thread."""
+        self._closed.set()
+
+    def wanted_while(self, wanted: Callable[[], bool]) -> Self:
+        """Return this reader for somebody who may leave: it shares all it has, and reading with it
+        ends with StoppedError at the first window before which `wanted` says False."""
+        reader = copy(self)
+        reader._wanted = wanted
+        return reader
 
     def check_length(self, passage: str) -> None:
         """Raise InputError where a passage has more than `max_characters`."""
@@ -206,10 +229,12 @@ class Reader:
                 "passage",
             )
 
-    def _check_time(self, clock: _Clock) -> None:
-        if self._closed:
-            raise QAError("Verbatim is being stopped; ask again in a minute.")
-        if clock.seconds() > self.max_seconds:
+    def _check_going_on(self, begun: float) -> None:
+        if self._closed.is_set():
+            raise StoppedError("Verbatim is being stopped; ask again in a minute.")
+        if not self._wanted():
+            raise StoppedError("Nobody waits for this answer any more; ask again.")
+        if time.monotonic() - begun > self.max_seconds:
             raise QAError(
                 f"Reading takes longer than {self.max_seconds:,} seconds, the limit here; ask "
                 "about a part of the passage."
@@ -234,9 +259,12 @@ class Reader:
     ) -> Iterator[WindowLogits]:
         """Run the model over window after window of a tokenized passage: what answers are ranked
         from. Windows advance by `advance` tokens, by default as `self.advance` says; they are read
-        in the order of these numbers, by default from the first to the last."""
-        advance = advance or self.advance(question)
-        return map(self.model.run, self.windower.windows(question, passage, advance, order))
+        in the order of these numbers, by default from the first to the last. Raises QAError where
+        reading has to end (see `stream` and `wanted_while`)."""
+        advance, begun = advance or self.advance(question), time.monotonic()
+        for window in self.windower.windows(question, passage, advance, order):
+            self._check_going_on(begun)
+            yield self.model.run(window)
 
     def order(self, question: list[int], passage: Passage) -> list[int]:
         """Return the numbers, from 0, of the windows of a tokenized passage in the order in which
@@ -255,12 +283,7 @@ class _Clock:
 
     def __init__(self) -> None:
         self._laps: dict[str, float] = {}
-        self._begun = time.perf_counter()
         self.skip()
-
-    def seconds(self) -> float:
-        """Return how long ago it was started."""
-        return time.perf_counter() - self._begun
 
     def skip(self) -> None:
         """Leave out the time since the last lap."""

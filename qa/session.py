@@ -6,7 +6,10 @@ a fixed length, windows are padded to it. What the logits mean is not known here
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -27,6 +30,10 @@ _INPUT_NAMES = {
 _START_NAMES = ("output_s", "start_logits", "start")
 _END_NAMES = ("output_e", "end_logits", "end")
 
+# Tokens of the windows that tell one engine from another: some take their time with every new
+# length, and the passages that people bring are of all lengths.
+TRIED = (64, 96, 128, 160, 192)
+
 
 class Session:
     """A loaded model. Safe to share between threads."""
@@ -38,11 +45,30 @@ class Session:
 
         Raises QAError where the file is no model the engine can run, or not one of this kind.
         """
+        self.engine = engine
         self._session = engines.session(path, engine, threads)
         self._inputs = self._input_roles(path)
         self._outputs = self._output_roles(path)
         shape = self._session.get_inputs()[0].shape
         self._length = shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
+
+    @classmethod
+    def load(cls, path: Path, threads: int | None = None, engine: str | None = None) -> Self:
+        """Load the model to run with the engine that `engines.chosen` says, or where that is
+        `auto`, with the one that reads windows of TRIED tokens in the least time.
+
+        Raises InputError where there is no such engine, QAError as the constructor does.
+        """
+        engine = engines.chosen(engine)
+        names = engines.available() if engine == engines.AUTO else (engine,)
+        if len(names) == 1:
+            return cls(path, threads, *names)
+        tried: dict[float, Self] = {}
+        for name in names:
+            with suppress(QAError):  # an engine that cannot run this model is none for it
+                session = cls(path, threads, name)
+                tried[session._try()] = session
+        return tried[min(tried)] if tried else cls(path, threads)  # which says what is wrong
 
     def run(self, window: Window) -> WindowLogits:
         """Run one window. Raises QAError where the model cannot."""
@@ -54,18 +80,28 @@ class Session:
             "token_type_ids": window.token_type_ids,
             "position_ids": np.arange(width),
         }
-        feeds = {
-            name: np.pad(by_role[role], (0, width - len(by_role[role])))[None].astype(
-                dtype, copy=False
-            )
-            for role, (name, dtype) in self._inputs.items()
-        }
+        feeds = {}
+        for role, (name, dtype) in self._inputs.items():
+            row = by_role[role]
+            if len(row) < width:
+                row = np.pad(row, (0, width - len(row)))
+            feeds[name] = row[None].astype(dtype, copy=False)
         try:
             outputs = self._session.run(self._outputs, feeds)
         except Exception as error:  # as above
             raise QAError("The model could not read this window; install it again.") from error
         start, end = (np.asarray(output, np.float32).reshape(-1)[:length] for output in outputs)
         return WindowLogits(window.first, window.count, window.offset, start, end)
+
+    def _try(self) -> float:
+        """Return the seconds that windows of TRIED tokens take; the first is left out, which sets
+        things up."""
+        started = 0.0
+        for tokens in TRIED:
+            ids = np.arange(min(tokens, self._length or tokens))
+            self.run(Window(0, len(ids) - 2, 1, ids, np.zeros_like(ids)))
+            started = started or time.perf_counter()
+        return time.perf_counter() - started
 
     def _input_roles(self, path: Path) -> dict[str, tuple[str, type[np.generic]]]:
         """Return the graph's name and type for each role it has."""

@@ -53,7 +53,7 @@ def read(path: Path) -> list[Example]:
         ]
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is not in SQuAD's layout (data, paragraphs, qas).") from error
     if not examples:
         raise InputError(f"{path} has no questions.")

@@ -2,7 +2,7 @@
 
 A fetched model is checked and converted beside its place and moved there in one step, so that there
 is never half a model; one process at a time works on a model. Nothing is fetched that nobody asked
-for. How a file is brought here is in download.py, what an OpenVINO model becomes in openvino_ir.py.
+for. How a file is brought here is in download.py, how a model is converted in openvino_ir.
 """
 
 from __future__ import annotations
@@ -46,6 +46,17 @@ class Progress:
     total: int
     rate: float | None = None
     seconds_left: float | None = None
+
+    @property
+    def amount(self) -> str:
+        """How many bytes have come of how many, how fast, and how long the rest will take."""
+        told = [f"{self.done / 1e6:,.1f} of {self.total / 1e6:,.1f} MB"]
+        if self.rate:
+            told.append(f"{self.rate / 1e6:,.1f} MB/s")
+        if self.seconds_left:
+            minutes, seconds = divmod(round(self.seconds_left), 60)
+            told.append(f"{minutes}:{seconds:02} left")
+        return ", ".join(told)
 
 
 Report = Callable[[Progress], object]

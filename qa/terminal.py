@@ -45,7 +45,7 @@ def fetch_progress(name: str) -> Iterator[Callable[[Progress], None]]:
             case "convert":
                 line = f"Converting {name}"
             case "fetch":
-                line = f"{name}: {_amount(progress)}"
+                line = f"{name}: {progress.amount}"
         # Spaces cover what is left of the line before.
         start, end = ("\r", "" if changes else "\n") if watched else ("", "\n")
         print(f"{start}{line:<{width}}", end=end, file=sys.stderr, flush=True)
@@ -56,13 +56,3 @@ def fetch_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     finally:
         if width:  # an error has a line of its own
             print(file=sys.stderr)
-
-
-def _amount(progress: Progress) -> str:
-    text = f"{progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
-    if progress.rate:
-        text += f", {progress.rate / 1e6:,.1f} MB/s"
-    if progress.seconds_left:
-        minutes, seconds = divmod(round(progress.seconds_left), 60)
-        text += f", {minutes}:{seconds:02} left"
-    return text

@@ -9,8 +9,6 @@ is chosen.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -23,6 +21,7 @@ from tokenizers import Tokenizer
 
 from qa.catalog import Frame
 from qa.errors import QAError
+from qa.kept import Kept
 
 # The tokenizer works on pieces of about this many characters, cut at white space (where BERT's
 # tokenizer cuts anyway, so the tokens are the same): several at once on several processors.
@@ -36,10 +35,9 @@ KEPT_TOKENS = 2_000_000
 # token.
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 _PIECE = regex.compile(rf"(?s).{{{PIECE_CHARACTERS}}}\S*\s|.+")
-# Every grapheme cluster of more than one code point that can touch a token holds a non-ASCII
-# character (UAX #29; CR LF, the exception, is white space), so only such stretches and one
-# neighbour each side are looked at.
-_NON_ASCII = regex.compile(r"(?:[\x00-\x7f]?[^\x00-\x7f]+)+[\x00-\x7f]?")
+# Stretches of non-ASCII characters, single ASCII ones among them. Only they are looked at for what
+# follows: in most texts they are few.
+_NON_ASCII = regex.compile(r"[^\x00-\x7f]+(?:[\x00-\x7f][^\x00-\x7f]+)*")
 _CLUSTER = regex.compile(r"\X")
 # Scripts written without spaces: a tokenizer's "word" is a whole run of them, so an answer may
 # begin or end at any token.
@@ -110,8 +108,7 @@ class Windower:
         self._cls, self._sep = cls, sep
         self.frame = frame
         self.longest_answer = longest_answer
-        self._kept: OrderedDict[str, Passage] = OrderedDict()
-        self._keeping = threading.Lock()
+        self._kept: Kept[str, Passage] = Kept(KEPT_TOKENS)
 
     def question(self, text: str) -> tuple[list[int], bool]:
         """Return the question's token ids, cut to the frame's limit, and whether they were cut."""
@@ -121,15 +118,10 @@ class Windower:
     def passage(self, text: str) -> Passage:
         """Tokenize a passage of any length and any characters, or recall its tokens: those of
         passages asked about lately are kept."""
-        with self._keeping:
-            if text in self._kept:
-                self._kept.move_to_end(text)
-                return self._kept[text]
-        passage = self._tokenize(text)
-        with self._keeping:
-            self._kept[text] = passage
-            while sum(map(len, self._kept.values())) > KEPT_TOKENS:
-                self._kept.popitem(last=False)
+        passage = self._kept.get(text)
+        if passage is None:
+            passage = self._tokenize(text)
+            self._kept.put(text, passage)
         return passage
 
     def _tokenize(self, text: str) -> Passage:
@@ -146,10 +138,14 @@ class Windower:
         offsets += np.repeat(np.cumsum([0, *lengths])[:-1], counts)[:, None]
         piece_of = np.repeat(np.arange(len(pieces)), counts)
 
-        starts, ends = _whole_clusters(text, offsets[:, 0], offsets[:, 1])
+        beyond_ascii = [match.span() for match in _NON_ASCII.finditer(text)]
+        starts, ends = _whole_clusters(text, beyond_ascii, offsets[:, 0], offsets[:, 1])
         apart = np.ones(n + 1, np.bool_)  # may an answer begin at token i, or end before it?
         apart[1:-1] = (np.diff(words) != 0) | (np.diff(piece_of) != 0)
-        apart[:-1] |= np.isin(starts, [match.start() for match in _UNSPACED.finditer(text)])
+        unspaced = [
+            match.start() for span in beyond_ascii for match in _UNSPACED.finditer(text, *span)
+        ]
+        apart[:-1] |= np.isin(starts, unspaced)
         # A "word" of more tokens than an answer may have (a hash, a long compound) could never be
         # part of one.
         edges = np.flatnonzero(apart)
@@ -197,13 +193,18 @@ def _clean(text: str) -> str:
 
 
 def _whole_clusters(
-    text: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    text: str,
+    beyond_ascii: Iterable[tuple[int, int]],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Grow [starts, ends) to whole extended grapheme clusters."""
+    # Every cluster of more than one code point that can touch a token holds a non-ASCII character
+    # (UAX #29; CR LF, the exception, is white space), with one ASCII neighbour each side at most.
     clusters = [
         span
-        for stretch in _NON_ASCII.finditer(text)
-        for match in _CLUSTER.finditer(text, *stretch.span())
+        for first, stop in beyond_ascii
+        for match in _CLUSTER.finditer(text, max(0, first - 1), stop + 1)
         if (span := match.span())[1] - span[0] > 1
     ]
     if not clusters:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from qa import Answer, Result
 from qa.documents import Document
 from tests.texts import any_text
-from ui.answers import DRAWN_WHOLE, carried, draw_answers, draw_error, draw_passage
+from ui.answers import DRAWN_WHOLE, draw_answers, draw_error, draw_passage
+from ui.text import carried
 from ui.theme import PALETTE
 
 

@@ -124,6 +124,16 @@ def test_evaluate(squad_file: Path, tmp_path: Path) -> None:
     assert "exact match 100.00, F1 100.00" in out
 
 
+def test_predictions_hold_what_no_encoding_can(tmp_path: Path) -> None:
+    asked = {"id": "a", "question": "Who lit the lamp?", "answers": [{"text": "Ada"}]}
+    context = "The lamp was lit by Ada\ud800Lovelace."
+    data = {"data": [{"title": "Lamp", "paragraphs": [{"context": context, "qas": [asked]}]}]}
+    file, predictions = tmp_path / "squad.json", tmp_path / "predictions.json"
+    file.write_text(json.dumps(data), encoding="utf-8")
+    assert main(["evaluate", str(file), "--predictions", str(predictions)]) == 0
+    assert json.loads(predictions.read_text(encoding="utf-8"))["a"] == "Ada\ud800Lovelace"
+
+
 def test_models() -> None:
     code, out, err = run("models", "--json")
     assert (code, err) == (0, "")

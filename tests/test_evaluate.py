@@ -55,6 +55,10 @@ def test_a_journal_goes_on_where_it_stopped(reader: Reader, tmp_path: Path) -> N
     assert again[0] == replace(first, text="from the journal")
     assert [o.text for o in again[1:]] == ["Osric Tennant", "Mara Quill"]
     assert list(outcomes(reader, EXAMPLES, "app", journal)) == again
+    kept = journal.read_text(encoding="utf-8")
+    journal.write_text(kept[:-9], encoding="utf-8")  # stopped while it wrote
+    assert list(outcomes(reader, EXAMPLES, "app", journal)) == again
+    assert journal.read_text(encoding="utf-8") == kept
 
 
 def test_a_journal_of_another_run_is_refused(reader: Reader, tmp_path: Path) -> None:

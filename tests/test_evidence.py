@@ -16,7 +16,7 @@ from tests.fakes import RandomModel
 from tests.test_answers_html import Page
 from tests.texts import any_text
 from ui import evidence
-from ui.answers import carried
+from ui.text import carried
 
 PASSAGE = "It was cast in 1839 by Ann Reed."
 CHOSEN = Candidate("1839", 15, 19, 2, 6.5, 5.25, -1.0, 12.75, 0.9, 1)
@@ -175,6 +175,6 @@ def test_nothing_in_a_passage_becomes_an_element(
 
 
 def test_progress_and_failure_say_how_things_stand() -> None:
-    assert 'max="1200" value="7"' in evidence.draw_progress(7, 1200)
+    assert 'value="7" max="1200"' in evidence.draw_progress(7, 1200)
     assert "7 of 1,200 windows" in evidence.draw_progress(7, 1200)
     assert "No &lt;space&gt;." in evidence.draw_failure("No <space>.")

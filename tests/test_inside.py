@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from qa import InputError, Reader
 from qa.inside import CANDIDATES, Inside, Reading, look
 from qa.reader import LONGEST_ANSWER, Model
+from qa.spans import WindowLogits
 from qa.windows import Windower
 from tests.fakes import PointingModel, RandomModel
 from tests.texts import any_text, prose
@@ -44,10 +45,12 @@ def test_a_part_is_looked_at_as_a_stopped_stream_left_it(
     reader_of: Callable[[Model], Reader],
 ) -> None:
     reader, passage = reader_of(RandomModel()), prose(2000)
-    for result in reader.stream("Which one?", passage, pause=0):
+    seen: list[WindowLogits] = []
+    for result in reader.stream("Which one?", passage, pause=0, seen=seen):
         reading = Reading(reader, "Which one?", passage, result.read)
         assert [*reading.run()] == [*range(1, result.read + 1)]
         inside = reading.look()
+        assert Reading.of(reader, "Which one?", passage, seen).look() == inside
         best = result.answers[0]
         assert (inside.chosen.start, inside.chosen.end) == (best.start, best.end)
         assert inside.chosen.score == pytest.approx(best.score, rel=1e-4)

@@ -124,7 +124,7 @@ def test_nothing_a_card_says_becomes_an_element(text: str) -> None:
         (Progress("wait", 0, 9), "Another process is fetching it", "Fetching A", "></progress>"),
         (
             Progress("fetch", 1_234_567, 42_600_425, 3_100_000.0, 61.4),
-            "1.2 of 43 MB, 3.1 MB/s, 1:01 left",
+            "1.2 of 42.6 MB, 3.1 MB/s, 1:01 left",
             "Fetching A",
             'max="42600425" value="1234567"></progress>',
         ),

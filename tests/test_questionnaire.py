@@ -13,6 +13,7 @@ from qa.answer_sheet import Row
 from qa.documents import Document
 from qa.questionnaire import Item
 from tests.fakes import RandomModel
+from tests.texts import prose
 
 PASSAGE = Document("Mara Quill lit the lamp in 1874.")
 
@@ -118,6 +119,16 @@ def test_what_is_wrong_with_one_question_stands_in_its_row(
     assert answer_sheet.figures([first, blank, lost, last]) == {"questions": 4, "errors": 2}
     with pytest.raises(InputError, match="number of answers"):
         list(answer_sheet.ask(reader_of(RandomModel()), items, 0))
+
+
+def test_rows_so_far_come_while_a_passage_is_read(reader_of: Callable[[Any], Reader]) -> None:
+    items = questionnaire.read("Who?\nWhen?", Document(prose(1500)))
+    reader = reader_of(RandomModel())
+    rows = list(answer_sheet.ask(reader, items, 1, pause=0))
+    whole = list(answer_sheet.ask(reader, items, 1))
+    assert [row.item for row in rows if row.finished] == [row.item for row in whole] == items
+    assert all(row.finished for row in whole)
+    assert len(rows) > 4
 
 
 def test_answers_are_marked() -> None:

@@ -17,8 +17,9 @@ from typing import Any
 
 import onnx
 
+from training import parts
+
 CARD = "model.json"
-FILES = ("model.onnx", "tokenizer.json")
 TOOLS = ("onnx", "onnxruntime", "onnxscript", "torch")
 
 
@@ -33,7 +34,10 @@ def write(folder: Path, about: Path, fp32: onnx.ModelProto, recipe: dict[str, An
         "gops_384": round(gops(fp32, 384), 2),
         "metrics": [],
         "quantization": recipe,
-        "files": {name: _fingerprint(folder / name) for name in FILES},
+        "files": {
+            path.name: _fingerprint(path)
+            for path in (*parts.files(folder), folder / "tokenizer.json")
+        },
         "made_with": {tool: version(tool) for tool in TOOLS},
     }
     _save(folder, card)

@@ -23,6 +23,7 @@ Two things make this as good as it is:
 import argparse
 import json
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,7 +37,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from qa.catalog import Frame
 from qa.windows import Windower
-from training import card
+from training import card, parts
 from training.activations import (
     Activation,
     Floats,
@@ -267,26 +268,39 @@ def check_kernels(path: Path) -> None:
 # The command
 
 
-def build(fp32: Path, out: Path, recipe: Recipe, files: list[Path], windower: Windower) -> None:
-    """Write model.onnx and tokenizer.json of the quantized model."""
+def build(
+    fp32: Path,
+    out: Path,
+    recipe: Recipe,
+    files: list[Path],
+    windower: Windower,
+    limit: int = parts.LIMIT,
+) -> None:
+    """Write the quantized graph, in files below `limit` bytes, and tokenizer.json."""
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(fp32 / "tokenizer.json", out / "tokenizer.json")
     if recipe.method == "dynamic":
+        parts.save(_quantized_dynamically(fp32, recipe), out, limit)
+        return
+    model = onnx.load(fp32 / "model.onnx")
+    names = list(dict.fromkeys(node.input[0] for node in dense_layers(model)))
+    activations = calibrate(model, names, windows(files, windower, CALIBRATION_WINDOWS))
+    parts.save(quantize(model, activations, recipe), out, limit)
+    check_kernels(out / "model.onnx")
+
+
+def _quantized_dynamically(fp32: Path, recipe: Recipe) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder:
         quantize_dynamic(
             fp32 / "model.onnx",
-            out / "model.onnx",
+            Path(folder) / "model.onnx",
             op_types_to_quantize=["MatMul", "Gather"],
             per_channel=recipe.per_channel,
             reduce_range=recipe.weights == "half",
             weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
         )
-        return
-    model = onnx.load(fp32 / "model.onnx")
-    names = list(dict.fromkeys(node.input[0] for node in dense_layers(model)))
-    activations = calibrate(model, names, windows(files, windower, CALIBRATION_WINDOWS))
-    onnx.save(quantize(model, activations, recipe), out / "model.onnx")
-    check_kernels(out / "model.onnx")
+        return onnx.load(Path(folder) / "model.onnx")
 
 
 def main() -> None:

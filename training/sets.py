@@ -15,10 +15,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tokenizers import Tokenizer
 
-from training.data import most_similar_others
+from training.data import Ids, most_similar_others, split, whole
 
 Article = dict[str, Any]
 
@@ -52,9 +51,8 @@ def _with_twins(article: Article, tokenizer: Tokenizer) -> Article:
     return {"title": article["title"], "paragraphs": paragraphs}
 
 
-def _tokens(texts: list[str], tokenizer: Tokenizer) -> list[np.ndarray]:
-    encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
-    return [np.array(encoding.ids, dtype=np.int64) for encoding in encoded]
+def _tokens(texts: list[str], tokenizer: Tokenizer) -> list[Ids]:
+    return [text.ids for text in split(texts, tokenizer)]
 
 
 def regroup(articles: list[Article], size: int) -> list[Article]:
@@ -85,9 +83,7 @@ def main() -> None:
     if options.command == "regroup":
         articles = regroup(articles, options.paragraphs)
     else:
-        tokenizer = Tokenizer.from_file(str(options.tokenizer))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
+        tokenizer = whole(Tokenizer.from_file(str(options.tokenizer)))
         articles = unanswerable(articles, tokenizer)
     options.output.write_text(json.dumps({"data": articles}, ensure_ascii=False), encoding="utf-8")
 

@@ -3,226 +3,29 @@
     python -m training.train --base BASE_FOLDER --data train-v1.1.json --out FOLDER
 
 Run again with the same arguments, it goes on from the newest checkpoint, bit for bit as if it had
-never stopped. SIGTERM or Ctrl-C finishes the step, writes a checkpoint and exits with 0.
-
-Precision: the model computes in bf16, which a CPU's AMX units multiply; the optimizer works on FP32
-master weights, whose updates would vanish in bf16's eight bits. Embedding tables and MPNet's
-relative bias are frozen: their gradients cost time, and words never met in training should stay
-where they are.
-
-Schedule: warm-up, then a constant rate, because one that decays towards a planned end is only good
-at that end. What is evaluated and exported is an exponential moving average of the master weights,
-which takes the place of the decay (Hägele et al. 2024, "Scaling Laws and Compute-Optimal Training
-Beyond Fixed Training Durations"): every checkpoint is a finished model. --cooldown ends a run with
-what the average cannot quite give: a decay to zero, as 1 - sqrt (their best form), over the tokens
-named, from the checkpoint on.
-
-What is written to --out:
-    checkpoint-TOKENS.pt   everything needed to go on; the newest two
-    model/                 the averaged weights as a transformers folder, with the base's tokenizer
-    log.jsonl              the loss curve, one line every few steps
+never stopped. SIGTERM or Ctrl-C finishes the step, writes a checkpoint and exits with 0. How it is
+trained is said in trainer.py, what is written to --out in checkpoints.py.
 
 Leaves out evaluation: export the model and use `python -m qa evaluate`.
 """
 
 import argparse
-import fcntl
 import json
-import math
-import os
-import shutil
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.data import Batch, Batches, Corpus, Position, read_titles
+from training.batches import Batch, Batches
+from training.checkpoints import Folder
+from training.data import Corpus, read_titles
 from training.encoder import Encoder
-from training.loss import span_loss
-
-FROZEN = ("words.", "positions.", "types.", "relative.")
-CHECKPOINTS_KEPT = 2
-
-# The average spans at most this part of the tokens seen: it soon forgets the untrained head.
-EMA_SHARE = 0.25
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. Lengths of time are in tokens, which do not change with the batch size."""
-
-    rate: float = 3e-5
-    warmup: float = 1e6
-    ema: float = 1.5e6
-    decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.98)
-    clip: float = 1.0
-
-    def rate_at(self, tokens: int, cooldown: tuple[int, int] | None) -> float:
-        """The rate after `tokens`; a cooldown is the tokens it began at and how many it lasts."""
-        rate = self.rate * min(1.0, tokens / self.warmup)
-        if cooldown is not None:
-            begin, length = cooldown
-            rate *= 1 - math.sqrt(min(1.0, max(0, tokens - begin) / length))
-        return rate
-
-
-class Trainer:
-    """A model with its master weights, optimizer, average and position."""
-
-    def __init__(self, model: Encoder, batches: Batches, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.batches = batches
-        self.position = Position()
-        self.step = 0
-        self.tokens = 0
-        self.cooldown: tuple[int, int] | None = None
-
-        trained = {n: p for n, p in model.named_parameters() if not n.startswith(FROZEN)}
-        self.frozen = {
-            n: p.detach().clone() for n, p in model.named_parameters() if n.startswith(FROZEN)
-        }
-        self.master = {name: p.detach().clone().float() for name, p in trained.items()}
-        self.average = {name: weight.clone() for name, weight in self.master.items()}
-        self.model = model.to(torch.bfloat16)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in trained)
-        self.weights = {n: p for n, p in model.named_parameters() if n in trained}
-        # Norms and biases are not decayed: zero is no better a place for them.
-        matrices = [weight for weight in self.master.values() if weight.ndim > 1]
-        vectors = [weight for weight in self.master.values() if weight.ndim == 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": recipe.decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=recipe.rate,
-            betas=recipe.betas,
-            fused=True,
-        )
-
-    def run(self) -> Iterator[tuple[Batch, Tensor]]:
-        """Train without end: each step's batch and loss terms, once the step is taken."""
-        for batch, following in self.batches.after(self.position):
-            terms = self._learn(batch)
-            self.position = following
-            yield batch, terms
-
-    def _learn(self, batch: Batch) -> Tensor:
-        start, end = self.model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        terms = span_loss(start, end, batch)
-        terms.mean().backward()
-        self.step += 1
-        self.tokens += batch.tokens
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                self.master[name].grad = weight.grad.float()
-                weight.grad = None
-            torch.nn.utils.clip_grad_norm_(self.master.values(), self.recipe.clip)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.rate_at(self.tokens, self.cooldown)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            span = min(self.recipe.ema, self.tokens * EMA_SHARE)
-            newest = -math.expm1(-batch.tokens / span)
-            for name, weight in self.weights.items():
-                weight.copy_(self.master[name])
-                self.average[name].lerp_(self.master[name], newest)
-        return terms.detach()
-
-    @property
-    def finished(self) -> bool:
-        """Whether the cooldown is over."""
-        return self.cooldown is not None and self.tokens >= sum(self.cooldown)
-
-    def averaged(self) -> Encoder:
-        """The averaged weights as a float32 model."""
-        model = Encoder(self.model.config)
-        model.load_state_dict(self.frozen | self.average)
-        return model
-
-    def state(self) -> dict[str, Any]:
-        """All that changes in training; random choices follow from the seed and the position."""
-        return {
-            "master": self.master,
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "position": tuple(self.position),
-            "step": self.step,
-            "tokens": self.tokens,
-            "cooldown": self.cooldown,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from another trainer's state()."""
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                self.master[name].copy_(state["master"][name])
-                self.average[name].copy_(state["average"][name])
-                weight.copy_(self.master[name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.position = Position(*state["position"])
-        self.step = state["step"]
-        self.tokens = state["tokens"]
-        self.cooldown = state["cooldown"]
-
-
-class Folder:
-    """What a run writes, as the module's docstring lists it."""
-
-    def __init__(self, path: Path, tokenizer: Path) -> None:
-        self.path = path
-        self.log = path / "log.jsonl"
-        self.tokenizer = tokenizer
-
-    def newest(self) -> Path | None:
-        """The newest checkpoint, if there is one."""
-        return max(self.path.glob("checkpoint-*.pt"), default=None)
-
-    def save(self, trainer: Trainer, data: dict[str, Any]) -> None:
-        """Write a checkpoint and the averaged model, whole or not at all; drop old checkpoints."""
-        partial = self.path / "checkpoint.partial"
-        torch.save({"data": data, "trainer": trainer.state()}, partial)
-        _replace(partial, self.path / f"checkpoint-{trainer.tokens:012d}.pt")
-        for old in sorted(self.path.glob("checkpoint-*.pt"))[:-CHECKPOINTS_KEPT]:
-            old.unlink()
-        model, written = self.path / "model", self.path / "model.partial"
-        trainer.averaged().save_pretrained(written)
-        shutil.copyfile(self.tokenizer, written / "tokenizer.json")
-        model.mkdir(exist_ok=True)
-        for file in written.iterdir():
-            _replace(file, model / file.name)
-        written.rmdir()
-
-    def restore(self, trainer: Trainer, data: dict[str, Any]) -> bool:
-        """Go on from the newest checkpoint; False if there is none.
-
-        Raises ValueError when it was made with other data: its position would mean something else.
-        """
-        path = self.newest()
-        if path is None:
-            return False
-        stored = torch.load(path, weights_only=True)
-        for name, value in data.items():
-            if stored["data"][name] != value:
-                raise ValueError(
-                    f"{path} was made with {name} {stored['data'][name]}, not {value}: "
-                    "use the same, or another --out."
-                )
-        trainer.restore(stored["trainer"])
-        if self.log.exists():  # Lines of steps after the checkpoint will be written again.
-            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= trainer.step]
-            self.log.write_text("".join(kept), encoding="utf-8")
-        return True
+from training.loss import Loss, span_loss
+from training.stretch import alone_in, stop_requests
+from training.trainer import Recipe, Trainer
 
 
 class Curve:
@@ -255,50 +58,12 @@ class Curve:
         return {"step": trainer.step, "tokens": trainer.tokens} | rounded
 
 
-def _replace(partial: Path, path: Path) -> None:
-    """Move a file into place once it is on the disk: a crash leaves the old one or the new one."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-@contextmanager
-def _only_run_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system takes back however the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"Another run is writing to {folder}: stop it first.") from None
-        yield
-
-
-@contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """The SIGTERM and SIGINT signals received so far, instead of dying of them."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train", description="Fine-tune an encoder for span extraction."
-    )
+def parser(module: str, description: str) -> argparse.ArgumentParser:
+    """The arguments that say what to train, on what and for how long."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     recipe = Recipe()
     add = parser.add_argument
-    add("--base", type=Path, required=True, help="transformers folder to start from")
-    add("--data", type=Path, nargs="+", required=True, help="SQuAD v1.1 files")
-    add("--exclude-titles", type=Path, help="file of article titles to leave out, one a line")
+    add_corpus(parser)
     add("--out", type=Path, required=True, help="folder of checkpoints, model and log")
     add("--epochs", type=int, default=1, help="end after so many epochs (default 1)")
     add("--cooldown", type=float, metavar="TOKENS", help="decay the rate to zero, then end")
@@ -309,39 +74,43 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--batch-tokens", type=int, default=5120, help="tokens in a batch (default 5120)")
     add("--longest", type=int, default=320, help="tokens in a sequence (default 320)")
     add("--seed", type=int, default=0)
-    add("--threads", type=int, default=2)
     add("--save-minutes", type=float, default=10.0, help="between checkpoints (default 10)")
     add("--log-steps", type=int, default=20, help="between lines of the log (default 20)")
     add("--pid-file", type=Path, help="file that holds the process id while it runs")
-    return parser.parse_args(arguments)
+    return parser
 
 
-def main(arguments: list[str] | None = None) -> None:
-    args = parse(arguments)
-    with _only_run_in(args.out):
-        if args.pid_file:
-            args.pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
-        try:
-            _run(args)
-        finally:
-            if args.pid_file:
-                args.pid_file.unlink(missing_ok=True)
+def add_corpus(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `read_corpus` reads, and the number of threads."""
+    add = parser.add_argument
+    add("--base", type=Path, required=True, help="transformers folder to start from")
+    add("--data", type=Path, nargs="+", required=True, help="SQuAD v1.1 files")
+    add("--exclude-titles", type=Path, help="file of article titles to leave out, one a line")
+    add("--threads", type=int, default=2)
 
 
-def _run(args: argparse.Namespace) -> None:
+def read_corpus(args: argparse.Namespace) -> Corpus:
+    """The questions to train on, as the base's tokenizer splits them."""
+    exclude = read_titles(args.exclude_titles) if args.exclude_titles else frozenset()
+    tokenizer = Tokenizer.from_file(str(args.base / "tokenizer.json"))
+    return Corpus.read(args.data, tokenizer, exclude)
+
+
+def train(args: argparse.Namespace, corpus: Corpus, loss: Loss, made_with: dict[str, Any]) -> None:
+    """Train until the epochs or the cooldown are over or a signal says stop; then save.
+
+    `made_with` is what the loss depends on: a run only goes on with the same.
+    """
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)  # of the span head, where the base has none
     model = Encoder.from_pretrained(args.base)
-    tokenizer = args.base / "tokenizer.json"
-    exclude = read_titles(args.exclude_titles) if args.exclude_titles else frozenset()
-    corpus = Corpus.read(args.data, Tokenizer.from_file(str(tokenizer)), exclude)
     data = {
         "seed": args.seed,
         "batch_tokens": args.batch_tokens,
         "longest": args.longest,
         "unanswerable": args.unanswerable,
         "questions": len(corpus.questions),
-    }
+    } | made_with
     batches = Batches(
         corpus,
         pad_id=model.config.pad_id,
@@ -350,8 +119,9 @@ def _run(args: argparse.Namespace) -> None:
         longest=args.longest,
         unanswerable=args.unanswerable,
     )
-    trainer = Trainer(model, batches, Recipe(rate=args.rate, warmup=args.warmup, ema=args.ema))
-    folder = Folder(args.out, tokenizer)
+    recipe = Recipe(rate=args.rate, warmup=args.warmup, ema=args.ema)
+    trainer = Trainer(model, batches, recipe, loss)
+    folder = Folder(args.out, args.base / "tokenizer.json")
     resumed = folder.restore(trainer, data)
     if args.cooldown and trainer.cooldown is None:
         trainer.cooldown = (trainer.tokens, int(args.cooldown))
@@ -360,12 +130,12 @@ def _run(args: argparse.Namespace) -> None:
     print(f"{corpus.skipped} skipped: the answer is not where the file says")
     begin = "Going on from" if resumed else "Starting at"
     print(f"{begin} step {trainer.step}: {trainer.recipe}", flush=True)
-    train(trainer, folder, data, args)
+    _steps(trainer, folder, data, args)
 
 
-def train(trainer: Trainer, folder: Folder, data: dict[str, Any], args: argparse.Namespace) -> None:
-    """Train until the epochs or the cooldown are over or a signal says stop; then save."""
-
+def _steps(
+    trainer: Trainer, folder: Folder, data: dict[str, Any], args: argparse.Namespace
+) -> None:
     def finished() -> bool:
         if trainer.cooldown is not None:
             return trainer.finished
@@ -373,7 +143,7 @@ def train(trainer: Trainer, folder: Folder, data: dict[str, Any], args: argparse
 
     saved = time.monotonic()
     curve = Curve()
-    with _stop_requests() as signals, folder.log.open("a", encoding="utf-8") as log:
+    with stop_requests() as signals, folder.log.open("a", encoding="utf-8") as log:
         steps = trainer.run()
         while not signals and not finished():
             curve.add(*next(steps))
@@ -387,6 +157,13 @@ def train(trainer: Trainer, folder: Folder, data: dict[str, Any], args: argparse
                 saved = time.monotonic()
         folder.save(trainer, data)
     print(f"Stopped at step {trainer.step}.", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    described = parser("training.train", "Fine-tune an encoder for span extraction.")
+    args = described.parse_args(arguments)
+    with alone_in(args.out, args.pid_file):
+        train(args, read_corpus(args), span_loss, {})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ From rows to strings and values; nothing is asked here.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import gradio as gr
 from qa import answer_sheet
 from qa.answer_sheet import Row
 from qa.questionnaire import MOST_QUESTIONS
-from ui.answers import carried
+from ui.text import carried, counted, escaped
 
 NOTHING_ASKED = (
     '<div class="vb-empty vb-teach"><p>The answers will fill a table here.</p><ul>'
@@ -59,14 +58,7 @@ def update(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def draw_reading(asked: int) -> str:
-    return f'<p class="vb-unseen" role="status">Asking {_count(asked, "question")}</p>'
-
-
-def draw_progress(done: int, asked: int) -> str:
-    return (
-        f'<p class="vb-progress"><progress aria-label="Answered" value="{done}" max="{asked}">'
-        f'{done} of {asked}</progress><span aria-hidden="true">{done:,} of {asked:,}</span></p>'
-    )
+    return f'<p class="vb-unseen" role="status">Asking {counted(asked, "question")}</p>'
 
 
 def draw_summary(rows: Sequence[Row], asked: int, seconds: float) -> str:
@@ -84,14 +76,14 @@ def draw_summary(rows: Sequence[Row], asked: int, seconds: float) -> str:
     figures = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in told.items())
     stopped = "Stopped. " if len(rows) < asked else ""
     return (
-        f'<p class="vb-unseen" role="status">{stopped}{_count(len(rows), "question")} asked.</p>'
+        f'<p class="vb-unseen" role="status">{stopped}{counted(len(rows), "question")} asked.</p>'
         f'<dl class="vb-figures">{figures}</dl>'
     )
 
 
 def draw_shelf(shelf: Iterable[str]) -> str:
     """Draw the names of the passage files that are open."""
-    names = ", ".join(f"<code>{html.escape(carried(name))}</code>" for name in shelf)
+    names = ", ".join(f"<code>{escaped(name)}</code>" for name in shelf)
     return f'<p class="vb-shelf">Open: {names}</p>' if names else ""
 
 
@@ -137,7 +129,3 @@ def _cell(row: Row, number: int, column: str) -> str | float | None:
             return row.item.passage.page_at(best.start) if best else None
         case _:
             return carried(row.error)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

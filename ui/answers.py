@@ -1,23 +1,18 @@
 """How a result is drawn, as escaped HTML: the ranked answers, and the passage with them marked.
 
 Pure functions from a result to a string. Everything that a person or a passage wrote goes through
-`_text`. No styling, no Gradio and no model is known here.
+`escaped`. No styling, no Gradio and no model is known here.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-
-import regex
 
 from qa import Answer, Result
 from qa.documents import Document
 from ui.sentences import around
-
-# What JSON and HTML cannot carry; one replacement character each keeps all others in their places.
-_UNCARRIED = regex.compile(r"[\x00\ud800-\udfff]")
+from ui.text import counted, duration, escaped, percent
 
 NO_PAGES = Document("")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -37,11 +32,6 @@ NOTHING_FOUND = (
     '<div class="vb-empty"><p role="status">Stopped before anything was found.</p></div>'
 )
 NOTHING_MARKED = '<div class="vb-passage vb-blank" aria-hidden="true"></div>'
-
-
-def carried(text: str) -> str:
-    """Replace what JSON and HTML cannot carry, character for character."""
-    return _UNCARRIED.sub("\ufffd", text)
 
 
 def draw_answers(
@@ -83,12 +73,12 @@ def draw_passage(result: Result, passage: str) -> str:
         position = begin
         for rank, answer in sorted(enumerate(result.answers, 1), key=lambda item: item[1].start):
             if begin <= answer.start < end:
-                pieces.append(_text(passage[position : answer.start]))
+                pieces.append(escaped(passage[position : answer.start]))
                 pieces.append(
-                    f'<mark data-rank="{rank}"{_chosen(rank)}>{_text(answer.text)}</mark>'
+                    f'<mark data-rank="{rank}"{_chosen(rank)}>{escaped(answer.text)}</mark>'
                 )
                 position = answer.end
-        pieces.append(_text(passage[position:end]))
+        pieces.append(escaped(passage[position:end]))
     if end < len(passage):
         pieces.append(_GAP)
     return (
@@ -100,13 +90,13 @@ def draw_passage(result: Result, passage: str) -> str:
 
 def draw_error(sentence: str) -> str:
     """Draw what is wrong, so that it is announced at once."""
-    return f'<p class="vb-error" role="alert">{_text(sentence)}</p>'
+    return f'<p class="vb-error" role="alert">{escaped(sentence)}</p>'
 
 
 def _answer(rank: int, answer: Answer, passage: str, page: int | None) -> str:
     sentence = around(passage, answer.start, answer.end)
     before, after = passage[sentence.start : answer.start], passage[answer.end : sentence.end]
-    text = _text(answer.text)
+    text = escaped(answer.text)
     current = ' aria-current="true"' if rank == 1 else ""
     drawn_page = f'<span class="vb-page">page {page}</span>' if page else ""
     return (
@@ -117,8 +107,8 @@ def _answer(rank: int, answer: Answer, passage: str, page: int | None) -> str:
         f'<button type="button" class="vb-copy" data-copy="{text}" aria-label="Copy answer {rank}">'
         "Copy</button></p>"
         f'<div class="vb-bar"><i style="width:{100 * answer.score:.1f}%"></i></div>'
-        f'<p class="vb-sentence" dir="auto">{"… " if sentence.cut_before else ""}{_text(before)}'
-        f"<em>{text}</em>{_text(after)}{' …' if sentence.cut_after else ''}</p></li>"
+        f'<p class="vb-sentence" dir="auto">{"… " if sentence.cut_before else ""}{escaped(before)}'
+        f"<em>{text}</em>{escaped(after)}{' …' if sentence.cut_after else ''}</p></li>"
     )
 
 
@@ -158,13 +148,13 @@ def _take_along(texts: Mapping[str, str], link: str) -> str:
     if not texts:
         return ""
     buttons = "".join(
-        f'<button type="button" class="vb-copy" data-copy="{_text(text)}" '
+        f'<button type="button" class="vb-copy" data-copy="{escaped(text)}" '
         f'aria-label="Copy all as {name}">{name}</button>'
         for name, text in texts.items()
     )
     return (
         f'<p class="vb-take"><span>Copy all as</span>{buttons}'
-        f'<button type="button" class="vb-copy" data-link="{_text(link)}">Copy link</button></p>'
+        f'<button type="button" class="vb-copy" data-link="{escaped(link)}">Copy link</button></p>'
     )
 
 
@@ -197,23 +187,8 @@ def _spoken(result: Result) -> str:
     if not result.answers:
         return "No answer."
     best = result.answers[0]
+    told = f"{percent(best.score)}: {escaped(best.text)}"
     stopped = "" if result.complete else "Stopped. "
     if result.probably_no_answer:
-        return f"{stopped}{PROBABLY_NOT}. The best guess, {percent(best.score)}: {_text(best.text)}"
-    count = "1 answer" if len(result.answers) == 1 else f"{len(result.answers)} answers"
-    return f"{stopped}{count}. The best, {percent(best.score)}: {_text(best.text)}"
-
-
-def percent(share: float) -> str:
-    """Write a probability so that only an impossible outcome is 0%."""
-    return "&lt;0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
-
-
-def duration(milliseconds: float) -> str:
-    if milliseconds >= 1000:
-        return f"{milliseconds / 1000:.1f} s"
-    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
-
-
-def _text(text: str) -> str:
-    return html.escape(carried(text))
+        return f"{stopped}{PROBABLY_NOT}. The best guess, {told}"
+    return f"{stopped}{counted(len(result.answers), 'answer')}. The best, {told}"

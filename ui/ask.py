@@ -11,21 +11,29 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import gradio as gr
 from anyio import to_thread
 
 from qa import InputError, QAError, Result, documents
 from qa.documents import Document
+from qa.inside import Reading
+from qa.kept import Kept
+from qa.spans import WindowLogits
 from ui import answers, compare, endpoint, examples, export, fields, inside, link, log, progress
 from ui.answers import NO_PAGES
-from ui.asking import Asked, Asking
+from ui.asking import Asked, Asking, Readings
 from ui.blocks import Blocks
 from ui.desk import MOST_ANSWERS, Desk
-from ui.events import AT_ONCE, PRIVATE, READING, Changes
+from ui.events import AT_ONCE, PRIVATE, READING, WAITING, Changes
 from ui.history import History
 from ui.readers import Readers
+from ui.text import carried
 from ui.turns import Turns
+
+# Of what was read lately: about 50 MB of passages and logits, all visitors together.
+KEPT_TOKENS = 1_000_000
 
 # What stands in a tab beside the marked passage.
 _TABS: dict[str, Callable[[Readers, Asking, gr.Tab], None]] = {
@@ -46,6 +54,7 @@ class _AskPage:
     def __init__(self, page: Blocks, readers: Readers) -> None:
         self._readers = readers
         self._turns = Turns()
+        self._readings: Readings = Kept(KEPT_TOKENS)
         self._examples = examples.read()
         self._desk = Desk(readers, self._examples)
         asking = self._wire(page)
@@ -64,8 +73,6 @@ class _AskPage:
             desk.asks.change,
         ]
         asked_of = [desk.question, desk.passage, desk.model, desk.top_k]
-        # Whoever asks anew need not wait for what they asked before.
-        gr.on(triggers, self._turns.supersede, desk.turn, None, **AT_ONCE)
         asked = gr.on(
             triggers,
             self._ask,
@@ -74,14 +81,14 @@ class _AskPage:
                 *[desk.ranked, desk.marked, desk.chosen, desk.asked_of],
                 *[desk.progress, desk.stop],
                 *[desk.passage_wrong, desk.question_wrong, desk.settings_wrong],
-                *[desk.turn, desk.history, desk.asked_before],
+                *[desk.history, desk.asked_before],
             ],
             show_progress_on=[desk.ranked, desk.marked],
-            trigger_mode="always_last",
+            trigger_mode="multiple",  # whoever asks anew need not wait for what they asked before
             concurrency_limit=None,  # they take turns by themselves
-            **{**PRIVATE, "show_progress": "minimal"},
+            **WAITING,
         )
-        desk.stop.click(self._turns.stop, desk.turn, None, **AT_ONCE)
+        desk.stop.click(self._stop, None, None, **AT_ONCE)
         desk.ranked.select(None, None, desk.chosen, js="() => verbatim.chosen", **PRIVATE)
         about_passage = [desk.count, desk.passage_wrong, desk.offered, desk.asked_before]
         desk.texts.click(
@@ -109,6 +116,7 @@ class _AskPage:
             [desk.file, desk.model, desk.history],
             [
                 *[desk.passage, desk.document, desk.ranked, desk.marked, desk.asked_of],
+                *[desk.progress, desk.stop, desk.question_wrong, desk.settings_wrong],
                 *about_passage,
             ],
             **PRIVATE,
@@ -116,7 +124,7 @@ class _AskPage:
         gr.on(
             [page.load, desk.ranked.submit],
             self._open_link,
-            [desk.fragment, desk.model, desk.top_k, desk.history, desk.asks],
+            [desk.fragment, desk.passage, desk.model, desk.top_k, desk.history, desk.asks],
             [
                 *[*asked_of, desk.asks, desk.ranked, desk.marked, desk.asked_of],
                 *[desk.settings_wrong, *about_passage],
@@ -125,7 +133,15 @@ class _AskPage:
             **AT_ONCE,
         ).then(None, None, None, js="() => verbatim.show()", **PRIVATE)
         page.load(lambda: fields.offer(self._readers), None, desk.model, **AT_ONCE)
-        return Asking(desk.question, desk.passage, desk.top_k, desk.asked_of, desk.chosen, asked)
+        return Asking(
+            question=desk.question,
+            passage=desk.passage,
+            top_k=desk.top_k,
+            asked_of=desk.asked_of,
+            chosen=desk.chosen,
+            asked=asked,
+            readings=self._readings,
+        )
 
     async def _ask(
         self,
@@ -135,15 +151,19 @@ class _AskPage:
         top_k: int,
         document: Document,
         history: History,
+        request: gr.Request,
     ) -> AsyncIterator[Changes]:
         """Read the passage; show what is found while it is found."""
         document = _pages(document, passage)
         result, settled = None, self._settled()
+        seen: list[WindowLogits] = []
         try:
-            with log.entry("page") as entry, self._turns.begin() as turn:
+            with log.entry("page") as entry, self._turns.begin(request.session_hash) as turn:
                 reader = await to_thread.run_sync(self._readers.get, model)
-                yield {self._desk.turn: turn.name}
-                async with aclosing(turn.results(reader, question, passage, top_k)) as results:
+                results = turn.steps(
+                    reader, lambda mine: mine.stream(question, passage, top_k, seen=seen)
+                )
+                async with aclosing(results):
                     async for so_far in results:
                         if not so_far.complete:
                             yield self._show_progress(so_far, passage, document, result is None)
@@ -153,16 +173,22 @@ class _AskPage:
                     entry.outcome = "answered" if result.complete else "stopped"
         except QAError as error:
             if result is None:
-                yield settled | self._refuse(error)
-                return
-            # What was found before it went wrong stays.
-            settled[self._desk.passage_wrong] = answers.draw_error(str(error))
+                settled |= self._refuse(error)
+            else:  # what was found before it went wrong stays
+                settled[self._desk.passage_wrong] = answers.draw_error(str(error))
         if turn.superseded:
-            yield settled
+            yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         elif result is None:
-            yield settled | {self._desk.ranked: answers.NOTHING_FOUND, self._desk.asked_of: None}
+            yield {self._desk.ranked: answers.NOTHING_FOUND, self._desk.asked_of: None} | settled
         else:
             history = history.with_question(question, passage)
+            asked = Asked(question, passage, model, None if result.complete else result.read)
+            self._readings.put(
+                (ref(reader), asked),
+                await to_thread.run_sync(
+                    Reading.of, reader, question, passage, seen[: result.read]
+                ),
+            )
             yield settled | {
                 self._desk.ranked: answers.draw_answers(
                     result,
@@ -173,9 +199,7 @@ class _AskPage:
                 ),
                 self._desk.marked: answers.draw_passage(result, passage),
                 self._desk.chosen: 1,
-                self._desk.asked_of: Asked(
-                    question, passage, model, None if result.complete else result.read
-                ),
+                self._desk.asked_of: asked,
                 self._desk.history: history,
                 self._desk.asked_before: _offer(history.questions),
             }
@@ -187,7 +211,9 @@ class _AskPage:
         and go, and the passage move under them."""
         changes: Changes = {
             self._desk.ranked: answers.draw_answers(result, passage, document, reading=True),
-            self._desk.progress: progress.draw_progress(result),
+            self._desk.progress: progress.draw_bar(
+                "Read", result.read, result.windows, f"{result.read / result.windows:.0%} read"
+            ),
         }
         if first:
             marked = answers.draw_passage(replace(result, answers=()), passage)
@@ -197,13 +223,15 @@ class _AskPage:
     def _settled(self) -> Changes:
         """Nothing is being read, and nothing was wrong."""
         return {
-            self._desk.turn: "",
             self._desk.progress: "",
             self._desk.stop: gr.update(visible=False),
             self._desk.passage_wrong: "",
             self._desk.question_wrong: "",
             self._desk.settings_wrong: "",
         }
+
+    def _stop(self, request: gr.Request) -> None:
+        self._turns.stop(request.session_hash)
 
     def _refuse(self, error: QAError) -> Changes:
         """Say what is wrong beside the field it concerns."""
@@ -230,30 +258,39 @@ class _AskPage:
             self._desk.asks: asks + 1,
         } | self._look_at(example.passage, model, history)
 
-    def _open_file(self, file: str, model: str, history: History) -> Changes:
-        """Put a file's text on the page. The copy that was sent is not kept."""
+    def _open_file(self, file: str, model: str, history: History, request: gr.Request) -> Changes:
+        """Put a file's text on the page, where what is being read makes way for it. The copy that
+        was sent is not kept."""
         try:
             document = documents.read(Path(file), self._readers.files)
         except QAError as error:
             return {self._desk.passage_wrong: answers.draw_error(str(error))}
         finally:
             Path(file).unlink(missing_ok=True)
-        document = Document(answers.carried(document.text), document.pages)
-        return {
-            self._desk.passage: document.text,
-            self._desk.document: document,
-            self._desk.ranked: answers.NOTHING_ASKED,
-            self._desk.marked: answers.NOTHING_MARKED,
-            self._desk.asked_of: None,
-        } | self._look_at(document.text, model, history, document)
+        self._turns.supersede(request.session_hash)
+        document = Document(carried(document.text), document.pages)
+        return (
+            self._settled()
+            | {
+                self._desk.passage: document.text,
+                self._desk.document: document,
+                self._desk.ranked: answers.NOTHING_ASKED,
+                self._desk.marked: answers.NOTHING_MARKED,
+                self._desk.asked_of: None,
+            }
+            | self._look_at(document.text, model, history, document)
+        )
 
     def _open_link(
-        self, fragment: str, model: str, top_k: int, history: History, asks: int
+        self, fragment: str, passage: str, model: str, top_k: int, history: History, asks: int
     ) -> Changes:
-        """Put on the page what a link asks, and ask it, if that can be."""
+        """Put on the page what a link asks, and ask it, if that can be. A text of the visitor's own
+        makes way for no link that came without its passage."""
         asked = link.read(fragment, MOST_ANSWERS)
         if asked is None:
             return {self._desk.asks: asks}
+        if not asked.passage.strip() and not self._example_of(passage):
+            asked = replace(asked, passage=passage)
         changes: Changes = {
             self._desk.question: asked.question,
             self._desk.passage: asked.passage,
@@ -282,13 +319,17 @@ class _AskPage:
             if isinstance(error, InputError) and error.field == "passage":
                 wrong = answers.draw_error(str(error))
         pages = len(_pages(document, passage).pages)
-        offered = next((each for each in self._examples if each.passage == passage), None)
+        offered = self._example_of(passage)
         return {
             self._desk.count: progress.draw_count(len(passage), tokens, pages),
             self._desk.passage_wrong: wrong,
             self._desk.offered: _offer(offered.questions if offered else (), visible=bool(offered)),
             self._desk.asked_before: _offer(history.about(passage)),
         }
+
+    def _example_of(self, passage: str) -> examples.Example | None:
+        """Return the example whose passage this is."""
+        return next((each for each in self._examples if each.passage == passage), None)
 
 
 def _offer(questions: Sequence[str], *, visible: bool = True) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class Blocks(gr.Blocks):
     async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         try:
             done: dict[str, Any] = await super().process_api(*arguments, **named)
-        except gr.Error:
+        except gr.Error as error:
+            error.print_exception = False  # it may quote what was sent
             raise
         except Exception as error:
             log.mishap(error)

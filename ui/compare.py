@@ -6,19 +6,18 @@ when somebody presses the button: a large one takes its time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import gradio as gr
 
-from qa import QAError, comparison
-from ui import side_by_side
+from qa import QAError, Reader, comparison
+from ui import answers, log, presence, side_by_side
 from ui.asking import Asking
 from ui.endpoint import sendable, telling
-from ui.events import AT_ONCE, PRIVATE, Changes
-from ui.latest import Latest
+from ui.events import AT_ONCE, WAITING, Changes
 from ui.readers import Readers
+from ui.turns import Turns
 
 # A comparison takes longer than any question, which it should not keep waiting.
 _COMPARING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "comparing"}
@@ -26,7 +25,7 @@ _COMPARING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compari
 
 def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     """Build what stands in `tab`."""
-    latest = Latest()
+    turns = Turns()
 
     def invite() -> Changes:
         """Offer the models that are installed now."""
@@ -37,22 +36,32 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     def ask_all(question: str, passage: str, top_k: int, request: gr.Request) -> Iterator[Changes]:
         """Ask model after model, showing how things stand."""
         entries: list[comparison.Entry] = []
-        steps = comparison.compare(readers.cards(), readers.get, question, passage, top_k)
-        with latest.begin(request.session_hash) as wanted, closing(steps):
+        with turns.begin(request.session_hash) as turn:
             try:
-                for entries in steps:
-                    if not wanted():
-                        break
+                for entries in _compare("compare", readers, turn.wanted, question, passage, top_k):
                     if not comparison.over(entries):
                         drawn = side_by_side.draw(entries, question)
                         yield {shown: drawn, stop: gr.update(interactive=True)}
-                drawn = side_by_side.draw(entries, question, stopped=not wanted())
+                drawn = side_by_side.draw(entries, question)
             except QAError as error:
-                drawn = side_by_side.draw_failure(str(error))
-        yield {shown: drawn, stop: gr.update(interactive=False)}
+                if turn.wanted():
+                    drawn = answers.draw_error(str(error))
+                else:
+                    drawn = side_by_side.draw(entries, question, stopped=True)
+        yield {
+            shown: gr.skip() if turn.superseded else drawn,
+            stop: gr.update(interactive=False),
+        }
 
     def end(request: gr.Request) -> None:
-        latest.stop(request.session_hash)
+        turns.stop(request.session_hash)
+
+    def supersede(request: gr.Request) -> None:
+        turns.supersede(request.session_hash)
+
+    def clear(request: gr.Request) -> str:
+        supersede(request)
+        return ""
 
     invited = gr.HTML(side_by_side.draw_invitation(readers.cards()), apply_default_css=False)
     with gr.Row(elem_id="vb-comparing"):
@@ -60,18 +69,20 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         stop = gr.Button("Stop", interactive=False, min_width=88, scale=0)
     shown = gr.HTML("", elem_id="vb-compared", apply_default_css=False)
     tab.select(invite, None, [invited, start], **AT_ONCE)
+    # One comparison goes on at a time. Whoever compares anew need not wait for their own before it.
+    start.click(supersede, **AT_ONCE)
     start.click(
         ask_all,
         [asking.question, asking.passage, asking.top_k],
         [shown, stop],
         trigger_mode="multiple",
+        show_progress_on=shown,
         **_COMPARING,
-        **PRIVATE,
+        **WAITING,
     )
     stop.click(end, **AT_ONCE)
     # What was compared is about another question then.
-    asked = asking.asked.success(end, **AT_ONCE)
-    asked.then(lambda: "", None, shown, **AT_ONCE)
+    asking.asked.success(clear, None, shown, **AT_ONCE)
     gr.events.api(compare_with(readers), api_name="compare", **_COMPARING)
 
 
@@ -94,7 +105,30 @@ def compare_with(readers: Readers) -> Callable[..., dict[str, Any]]:
         """
         top_k = 3 if top_k is None else top_k
         with telling():
-            *_, entries = comparison.compare(readers.cards(), readers.get, question, passage, top_k)
+            there = presence.of_caller()
+            *_, entries = _compare("/compare", readers, there, question, passage, top_k)
         return sendable(comparison.to_dict(entries))
 
     return compare
+
+
+def _compare(
+    endpoint: str,
+    readers: Readers,
+    wanted: Callable[[], bool],
+    question: str,
+    passage: str,
+    top_k: int,
+) -> Generator[list[comparison.Entry], None, None]:
+    """Ask model after model as long as that is wanted, and note it."""
+
+    def get(name: str) -> Reader:
+        return readers.get(name).wanted_while(wanted)
+
+    with log.entry(endpoint) as noted:
+        for entries in comparison.compare(readers.cards(), get, question, passage, top_k):
+            yield entries
+        for entry in entries:
+            if entry.result:
+                noted.read(entry.result)
+        noted.outcome = "answered"

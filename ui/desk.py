@@ -32,7 +32,6 @@ class Desk:
         self.chosen = gr.Number(1, precision=0, visible="hidden")
         # Goes up where something else than a person's hand asks: a list of examples, a link.
         self.asks = gr.Number(0, precision=0, visible="hidden")
-        self.turn = gr.Textbox("", visible="hidden")  # the name of the reading under way
         self.fragment = gr.Textbox("", visible="hidden")  # what stands after "#" in the address
         self.document = gr.State(NO_PAGES)
         self.asked_of = gr.State(
@@ -42,13 +41,7 @@ class Desk:
 
     def _build_texts(self, readers: Readers, offered: Sequence[examples.Example]) -> None:
         first = offered[0].passage
-        self.texts = gr.Dataset(
-            label="Try a text",
-            components=[gr.Textbox(visible=False)],
-            samples=[[example.title] for example in offered],
-            type="index",
-            elem_id="vb-texts",
-        )
+        self.texts = fields.texts("Try a text", [example.title for example in offered])
         with gr.Column(elem_id="vb-text"):
             self.passage = gr.Textbox(
                 first,
@@ -59,9 +52,7 @@ class Desk:
                 "text, Markdown, HTML, PDF or DOCX.",
                 elem_id="vb-passage",
             )
-            self.file = gr.UploadButton(
-                "Open a file", size="sm", elem_classes="vb-file", scale=0, min_width=0
-            )
+            self.file = fields.opener("Open a file")
             self.count = gr.HTML(
                 progress.draw_count(len(first), len(readers.default.windower.passage(first))),
                 js_on_load="verbatim.count(element, trigger);",

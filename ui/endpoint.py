@@ -12,9 +12,9 @@ import gradio as gr
 
 from qa import InputError, QAError, answer_sheet, catalog, questionnaire
 from qa.documents import Document
-from ui import log
-from ui.answers import carried
+from ui import log, presence
 from ui.readers import Readers
+from ui.text import carried
 
 
 def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
@@ -37,7 +37,8 @@ def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             (offsets in code points).
         """
         with telling(), log.entry("/answer") as entry:
-            found = readers.get(model).answer(question, passage, 3 if top_k is None else top_k)
+            reader = readers.get(model).wanted_while(presence.of_caller())
+            found = reader.answer(question, passage, 3 if top_k is None else top_k)
             entry.read(found)
             entry.outcome = "answered"
         return sendable(found.to_dict())
@@ -69,8 +70,8 @@ def answer_many_with(readers: Readers) -> Callable[..., dict[str, Any]]:
         """
         with telling(), log.entry("/answer_many") as entry:
             _check_texts(questions=questions, passage=passage)
-            reader, most = readers.get(model), readers.limits.questions
-            items = questionnaire.read(questions, Document(passage), most=most)
+            reader = readers.get(model).wanted_while(presence.of_caller())
+            items = questionnaire.read(questions, Document(passage), most=readers.limits.questions)
             rows = []
             deadline = time.monotonic() + readers.limits.seconds
             for row in answer_sheet.ask(reader, items, 1 if top_k is None else top_k):

@@ -8,6 +8,8 @@ from typing import Any
 READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading"}
 # The pages' own events are no interface for other programs.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# Those that may have to wait for others show how many are before them.
+WAITING: dict[str, Any] = {**PRIVATE, "show_progress": "minimal"}
 # Whatever is being read for others.
 AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
 

@@ -9,11 +9,11 @@ letter is stretched.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Sequence
 
 from qa.inside import Candidate, Inside, WindowOnMap
-from ui.answers import carried, percent
+from ui.progress import draw_bar
+from ui.text import escaped, percent
 
 NOTHING_TO_SEE = (
     '<div class="vb-empty"><p>Here you will see why the model chose these words and no others.</p>'
@@ -64,16 +64,13 @@ def draw(inside: Inside, passage: str, *, stopped: bool = False) -> str:
 
 def draw_progress(read: int, windows: int) -> str:
     """Draw how many windows have been read of how many."""
-    return (
-        '<div class="vb-empty"><p role="status">Looking inside…</p><p class="vb-progress">'
-        f'<progress max="{windows}" value="{read}" aria-label="Windows read"></progress>'
-        f'<span aria-hidden="true">{read:,} of {windows:,} windows</span></p></div>'
-    )
+    bar = draw_bar("Windows read", read, windows, f"{read:,} of {windows:,} windows")
+    return f'<div class="vb-empty"><p role="status">Looking inside…</p>{bar}</div>'
 
 
 def draw_failure(sentence: str) -> str:
     """Draw what went wrong. It is announced where the answers would stand."""
-    return f'<div class="vb-empty"><p>{_text(sentence)}</p></div>'
+    return f'<div class="vb-empty"><p>{escaped(sentence)}</p></div>'
 
 
 def _sum(inside: Inside) -> str:
@@ -92,7 +89,7 @@ def _sum(inside: Inside) -> str:
     drawn = "".join(f"<div><dt>{term}</dt><dd>{value}</dd></div>" for term, value in terms)
     return (
         f'<p class="vb-unseen" role="status">Looked inside answer {chosen.rank or ""}.</p>'
-        f"<p>{rank}, <b><bdi>{_text(chosen.text)}</bdi></b>, does best in window "
+        f"<p>{rank}, <b><bdi>{escaped(chosen.text)}</bdi></b>, does best in window "
         f"{chosen.window:,}{of}:</p>"
         f'<dl class="vb-figures vb-sum">{drawn}</dl>'
     )
@@ -130,7 +127,7 @@ def _probabilities(inside: Inside) -> str:
         bar(0, inside.null_end, "No answer here", "end"),
     ]
     for slot, token in enumerate(tokens, 1 + _GAP):
-        name = f"“{_text(token.text)}”"
+        name = f"“{escaped(token.text)}”"
         bars.append(bar(slot, token.start_probability, name, "start"))
         bars.append(bar(slot, token.end_probability, name, "end"))
     lines = "".join(
@@ -173,9 +170,9 @@ def _tinted(inside: Inside, passage: str) -> Iterator[str]:
     chosen = inside.chosen
     position = inside.tokens[0].start
     for token in inside.tokens:
-        yield _text(passage[position : token.start])
+        yield escaped(passage[position : token.start])
         # Two tokens may share a grapheme cluster, which is drawn with the first of them.
-        words = _text(passage[max(position, token.start) : token.end])
+        words = escaped(passage[max(position, token.start) : token.end])
         position = max(position, token.end)
         if not words:
             continue
@@ -280,7 +277,7 @@ def _row(place: str, candidate: Candidate, *, is_chosen: bool) -> str:
     cells = "".join(f"<td>{figure}</td>" for figure in figures)
     return (
         f"<tr{current}><td>{place}</td>"
-        f'<th scope="row"><bdi>{_text(candidate.text)}</bdi>{answer}</th>{cells}</tr>'
+        f'<th scope="row"><bdi>{escaped(candidate.text)}</bdi>{answer}</th>{cells}</tr>'
     )
 
 
@@ -289,8 +286,4 @@ def _logit(value: float) -> str:
 
 
 def _clipped(text: str) -> str:
-    return _text(text if len(text) <= 16 else f"{text[:15]}…")
-
-
-def _text(text: str) -> str:
-    return html.escape(carried(text))
+    return escaped(text if len(text) <= 16 else f"{text[:15]}…")

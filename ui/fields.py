@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -31,6 +32,29 @@ def offer(readers: Readers) -> dict[str, Any]:
 def _choices(readers: Readers) -> list[tuple[str, str]]:
     """Return the installed models as titles and names."""
     return [(card.title or card.name, card.name) for card in readers.cards()]
+
+
+def texts(label: str, titles: Sequence[str]) -> gr.Dataset:
+    """Make a list of texts to try the page with; clicking one gives its index."""
+    return gr.Dataset(
+        label=label,
+        components=[gr.Textbox(visible=False)],
+        samples=[[title] for title in titles],
+        type="index",
+        elem_id="vb-texts",
+    )
+
+
+def opener(label: str, *, multiple: bool = False) -> gr.UploadButton:
+    """Make the button that opens files, to stand in the corner of a text box."""
+    return gr.UploadButton(
+        label,
+        file_count="multiple" if multiple else "single",
+        size="sm",
+        elem_classes="vb-file",
+        scale=0,
+        min_width=0,
+    )
 
 
 def note() -> gr.HTML:

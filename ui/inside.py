@@ -1,7 +1,7 @@
 """The tab "Look inside", and `/look_inside` over HTTP: why the chosen answer won.
 
 What is computed is in `qa.inside`, how it is drawn in `evidence`. Nothing is computed unless the
-tab is open.
+tab is open, and a passage that was just read for an answer is not read again.
 """
 
 from __future__ import annotations
@@ -9,37 +9,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import ref
 
 import gradio as gr
 
 from qa import InputError, QAError
-from qa.inside import Reading, look
-from ui import evidence
-from ui.asking import Asked, Asking
+from qa.inside import Reading
+from ui import evidence, log, presence
+from ui.asking import Asked, Asking, Readings
 from ui.endpoint import sendable, telling
-from ui.events import AT_ONCE, PRIVATE, READING
-from ui.latest import Latest
+from ui.events import AT_ONCE, READING, WAITING
 from ui.readers import Readers
-from ui.readings import Readings
+from ui.turns import Turns
 
 SHOW_EVERY = 0.3  # seconds between two looks at how far the reading is
 
 
 def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     """Build what stands in `tab`, following the answer that is chosen."""
-    readings = Readings()
-    latest = Latest()
+    turns = Turns()
 
     def show(is_open: bool, asked: Asked | None, rank: float, request: gr.Request) -> Iterator[Any]:
         """Show how far the reading is, then what the model said."""
-        with latest.begin(request.session_hash) as wanted:
+        with turns.begin(request.session_hash) as turn:
             if is_open and asked is None:
                 yield evidence.NOTHING_TO_SEE
-            for drawn in _draw(readers, readings, asked, int(rank)) if is_open and asked else ():
-                if not wanted():
-                    break
-                if drawn:
-                    yield drawn
+            if is_open and asked:
+                yield from _draw(readers, asking.readings, asked, int(rank), turn.wanted)
             yield gr.skip()  # where nothing is given, Gradio shows nothing
 
     def is_ours(event: gr.SelectData) -> bool:
@@ -54,7 +50,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         "outputs": shown,
         "trigger_mode": "multiple",
         **READING,
-        **PRIVATE,
+        **WAITING,
     }
     tabs: Any = tab.parent
     opened = tabs.select(is_ours, None, is_open, **AT_ONCE)
@@ -94,32 +90,51 @@ def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             and no_answer. Offsets are in code points.
         """
         span = None if start is None or end is None else (start, end)
-        with telling():
-            inside = look(readers.get(model), question, passage, rank or 1, span=span)
+        with telling(), log.entry("/look_inside") as entry:
+            reader = readers.get(model).wanted_while(presence.of_caller())
+            reading = Reading(reader, question, passage)
+            for read in reading.run():
+                entry.windows = read
+            inside = reading.look(rank or 1, span=span)
+            entry.questions, entry.tokens = 1, len(reading)
+            entry.outcome = "answered"
         return sendable(inside.to_dict())
 
     return look_inside
 
 
-def _draw(readers: Readers, readings: Readings, asked: Asked, rank: int) -> Iterator[str]:
-    """Draw after each window how far the reading is, or nothing so soon after the last time; at the
-    end what the model said of the answer of this rank."""
+def _draw(
+    readers: Readers, readings: Readings, asked: Asked, rank: int, wanted: Callable[[], bool]
+) -> Iterator[str]:
+    """Draw now and then how far the reading is, and at the end what the model said of the answer of
+    this rank; nothing once it is not wanted any more."""
     try:
         reader = readers.get(asked.model)
-        key = reader, asked
-        reading = readings.find(key)
-        if reading is None:
-            reading = Reading(reader, asked.question, asked.passage, asked.windows)
-            due = time.monotonic() + SHOW_EVERY
-            for read in reading.run():
-                if time.monotonic() < due:
-                    yield ""
-                    continue
+        key = ref(reader), asked
+        reading = readings.get(key)
+        if reading is None:  # others have been read since it was
+            reading = Reading(
+                reader.wanted_while(wanted), asked.question, asked.passage, asked.windows
+            )
+            yield from _read(reading)
+            readings.put(key, reading)
+        drawn = evidence.draw(reading.look(rank), asked.passage, stopped=asked.windows is not None)
+    except InputError:
+        drawn = evidence.NOTHING_TO_SEE  # what is wrong stands beside the field
+    except QAError as error:
+        drawn = evidence.draw_failure(str(error))
+    if wanted():
+        yield drawn
+
+
+def _read(reading: Reading) -> Iterator[str]:
+    """Read; draw now and then how far that is."""
+    with log.entry("look inside") as entry:
+        entry.questions, entry.tokens = 1, len(reading)
+        due = time.monotonic() + SHOW_EVERY
+        for read in reading.run():
+            entry.windows = read
+            if time.monotonic() >= due:
                 yield evidence.draw_progress(read, reading.windows)
                 due = time.monotonic() + SHOW_EVERY
-            readings.keep(key, reading)
-        yield evidence.draw(reading.look(rank), asked.passage, stopped=asked.windows is not None)
-    except InputError:
-        yield evidence.NOTHING_TO_SEE  # what is wrong stands beside the field
-    except QAError as error:
-        yield evidence.draw_failure(str(error))
+        entry.outcome = "answered"

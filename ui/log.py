@@ -1,5 +1,5 @@
-"""A line for every request to answer, by the pages or by `/answer` and `/answer_many`: when, how
-long it took and what came of it. Looking inside and comparing write none.
+"""A line for every request to answer, look inside or compare, by the pages or over HTTP: when, how
+long it took and what came of it.
 
 Nothing that a person wrote stands in it, nor who they are. Lines are JSON objects, and written only
 where app.py was told to (`--log`).
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from qa import InputError, Result
+from qa.errors import StoppedError
 
 _LOG = logging.getLogger("verbatim")
 
@@ -41,18 +42,25 @@ class Entry:
 
     def read(self, result: Result) -> None:
         """Note one more question with the whole of its result, or what was found of it."""
+        self.count(result.tokens, result.read)
+
+    def count(self, tokens: int, windows: int) -> None:
+        """Note one more question, the tokens of its passage and the windows that were read."""
         self.questions += 1
-        self.tokens += result.tokens
-        self.windows += result.read
+        self.tokens += tokens
+        self.windows += windows
 
 
 @contextmanager
 def entry(endpoint: str) -> Iterator[Entry]:
-    """Note a request to `endpoint`. One that ends in an exception was refused, if it was wrong with
-    what was asked, or failed."""
+    """Note a request to `endpoint`. One that ends in an exception was refused, if something was
+    wrong with what was asked, stopped, or failed."""
     noted, begun = Entry(), time.monotonic()
     try:
         yield noted
+    except StoppedError:
+        noted.outcome = "stopped"
+        raise
     except Exception as error:
         noted.outcome = "refused" if isinstance(error, InputError) else "failed"
         raise

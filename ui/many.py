@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,16 @@ from qa import InputError, QAError, Reader, answer_sheet, documents, questionnai
 from qa.answer_sheet import Row
 from qa.documents import Document
 from qa.questionnaire import Item
-from ui import answer_table, answers, endpoint, fields, log, masthead
+from ui import answer_table, answers, endpoint, fields, log, masthead, progress
 from ui.blocks import Blocks
 from ui.events import AT_ONCE, PRIVATE, READING, Changes
 from ui.many_desk import ManyDesk, samples
 from ui.readers import Readers
-from ui.turns import Turn, Turns
+from ui.text import carried
+from ui.turns import Turns
 
 PATH = "questions"
+PAUSE = 0.2  # seconds that one question is worked on before others have their turn
 SHOW_EVERY = 0.7  # seconds; the table is sent whole
 TOP_K = 3
 _QUESTION_FILES = [".txt", ".csv", ".tsv", ".json"]
@@ -57,18 +59,18 @@ class _ManyPage:
         results = [
             *[desk.progress, desk.stop, desk.summary, desk.table, desk.downloads],
             *[desk.questions_wrong, desk.passage_wrong, desk.model_wrong],
-            *[desk.turn, desk.rows],
+            desk.rows,
         ]
-        asking: dict[str, Any] = {"concurrency_limit": None, **PRIVATE}  # they take turns
-        desk.button.click(self._turns.supersede, desk.turn, None, **AT_ONCE)
+        # They take turns by themselves; whoever asks anew need not wait for what they asked before.
+        asking: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple", **PRIVATE}
         desk.button.click(self._ask_all, asked_of, results, **asking)
         desk.texts.click(
             self._open_sample,
-            [desk.texts, desk.turn],
+            desk.texts,
             [desk.questions, desk.passage, desk.shelf, desk.shelved],
             **AT_ONCE,
         ).then(self._ask_all, asked_of, results, **asking)
-        desk.stop.click(self._turns.stop, desk.turn, None, **AT_ONCE)
+        desk.stop.click(self._stop, None, None, **AT_ONCE)
         desk.open_questions.upload(
             self._read_questions,
             desk.open_questions,
@@ -92,67 +94,98 @@ class _ManyPage:
         page.load(lambda: fields.offer(self._readers), None, desk.model, **AT_ONCE)
 
     async def _ask_all(
-        self, questions: str, passage: str, shelf: dict[str, Document], model: str
+        self,
+        questions: str,
+        passage: str,
+        shelf: dict[str, Document],
+        model: str,
+        request: gr.Request,
     ) -> AsyncIterator[Changes]:
         """Answer one question after the other; show what is done while it is done."""
-        try:
-            document = _document(passage, shelf)
-            most = self._readers.limits.questions
-            items = await to_thread.run_sync(questionnaire.read, questions, document, shelf, most)
-        except QAError as error:
-            yield self._settled() | {self._desk.questions_wrong: answers.draw_error(str(error))}
-            return
-        if all(not item.passage.text.strip() and not item.wrong for item in items):
-            sentence = "There is no passage to ask; paste a text or open a file."
-            yield self._settled() | {self._desk.passage_wrong: answers.draw_error(sentence)}
-            return
-        try:
-            reader = await to_thread.run_sync(self._readers.get, model)
-        except QAError as error:
-            yield self._settled() | {self._desk.model_wrong: answers.draw_error(str(error))}
-            return
         rows: list[Row] = []
-        begun = shown = time.monotonic()
-        with log.entry("questions page") as entry, self._turns.begin() as turn:
-            yield (
-                self._settled()
-                | self._show([], len(items))
-                | {
-                    self._desk.turn: turn.name,
-                    self._desk.stop: gr.update(visible=True),
-                    self._desk.summary: answer_table.draw_reading(len(items)),
-                    self._desk.downloads: gr.update(visible=False),
-                }
-            )
-            async with aclosing(_answer(turn, reader, items)) as answered:
-                async for row in answered:
-                    rows.append(row)
-                    if row.result:
-                        entry.read(row.result)
-                    if time.monotonic() >= shown + SHOW_EVERY:
-                        shown = time.monotonic()
-                        yield self._show(rows, len(items))
-            entry.outcome = "answered" if len(rows) == len(items) else "stopped"
+        items: list[Item] = []
+        settled = self._settled()
+        try:
+            with (
+                log.entry("questions page") as entry,
+                self._turns.begin(request.session_hash) as turn,
+            ):
+                reader, items = await to_thread.run_sync(
+                    self._read, questions, passage, shelf, model
+                )
+                yield self._begin(len(items))
+                begun = shown = time.monotonic()
+                answered = turn.steps(
+                    reader, lambda mine: answer_sheet.ask(mine, items, TOP_K, pause=PAUSE)
+                )
+                async with aclosing(answered):
+                    async for row in answered:
+                        if not row.finished:
+                            continue
+                        rows.append(row)
+                        if row.result:
+                            entry.read(row.result)
+                        if time.monotonic() >= shown + SHOW_EVERY:
+                            shown = time.monotonic()
+                            yield self._show(rows, len(items))
+                entry.outcome = "answered" if len(rows) == len(items) else "stopped"
+        except QAError as error:
+            settled |= self._refuse(error)
         if turn.superseded:
-            return
-        seconds = time.monotonic() - begun
-        yield self._settled() | {
-            self._desk.table: answer_table.update(rows),
-            self._desk.summary: answer_table.draw_summary(rows, len(items), seconds),
-            self._desk.downloads: gr.update(visible=bool(rows)),
-            self._desk.rows: tuple(rows),
-        }
+            yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
+        elif not items:
+            yield settled
+        else:
+            seconds = time.monotonic() - begun
+            yield settled | {
+                self._desk.table: answer_table.update(rows),
+                self._desk.summary: answer_table.draw_summary(rows, len(items), seconds),
+                self._desk.downloads: gr.update(visible=bool(rows)),
+                self._desk.rows: tuple(rows),
+            }
+
+    def _read(
+        self, questions: str, passage: str, shelf: dict[str, Document], model: str
+    ) -> tuple[Reader, list[Item]]:
+        """Return whom to ask and what. Raises QAError."""
+        most = self._readers.limits.questions
+        items = questionnaire.read(questions, _document(passage, shelf), shelf, most)
+        if all(not item.passage.text.strip() and not item.wrong for item in items):
+            raise InputError("There is no passage to ask; paste a text or open a file.", "passage")
+        return self._readers.get(model), items
+
+    def _begin(self, asked: int) -> Changes:
+        return (
+            self._settled()
+            | self._show([], asked)
+            | {
+                self._desk.stop: gr.update(visible=True),
+                self._desk.summary: answer_table.draw_reading(asked),
+                self._desk.downloads: gr.update(visible=False),
+            }
+        )
+
+    def _stop(self, request: gr.Request) -> None:
+        self._turns.stop(request.session_hash)
+
+    def _refuse(self, error: QAError) -> Changes:
+        """Say what is wrong beside the field it concerns."""
+        beside = {"passage": self._desk.passage_wrong, "model": self._desk.model_wrong}
+        field = error.field if isinstance(error, InputError) else "model"
+        wrong = beside.get(field or "", self._desk.questions_wrong)
+        return {wrong: answers.draw_error(str(error))}
 
     def _show(self, rows: Sequence[Row], asked: int) -> Changes:
         return {
-            self._desk.progress: answer_table.draw_progress(len(rows), asked),
+            self._desk.progress: progress.draw_bar(
+                "Answered", len(rows), asked, f"{len(rows):,} of {asked:,}"
+            ),
             self._desk.table: answer_table.update(rows),
         }
 
     def _settled(self) -> Changes:
         """Nothing is being read, and nothing was wrong."""
         return {
-            self._desk.turn: "",
             self._desk.progress: "",
             self._desk.stop: gr.update(visible=False),
             self._desk.questions_wrong: "",
@@ -160,8 +193,7 @@ class _ManyPage:
             self._desk.model_wrong: "",
         }
 
-    def _open_sample(self, index: int, turn: str) -> Changes:
-        self._turns.supersede(turn)
+    def _open_sample(self, index: int) -> Changes:
         sample = self._samples[index]
         return {
             self._desk.questions: sample.questions,
@@ -178,7 +210,7 @@ class _ManyPage:
             return {self._desk.questions_wrong: answers.draw_error(str(error))}
         finally:
             Path(file).unlink(missing_ok=True)
-        return {self._desk.questions: answers.carried(text), self._desk.questions_wrong: ""}
+        return {self._desk.questions: carried(text), self._desk.questions_wrong: ""}
 
     def _read_passages(self, files: list[str], passage: str, shelf: dict[str, Document]) -> Changes:
         """Keep the passages by name; one that comes alone goes into the box, too."""
@@ -187,7 +219,7 @@ class _ManyPage:
         for file in map(Path, files):
             try:
                 document = documents.read(file, self._readers.files)
-                shelf[file.name] = Document(answers.carried(document.text), document.pages)
+                shelf[file.name] = Document(carried(document.text), document.pages)
             except QAError as error:
                 wrong = answers.draw_error(str(error))
             finally:
@@ -200,25 +232,6 @@ class _ManyPage:
         if len(files) == 1 and not wrong:
             changes[self._desk.passage] = shelf[Path(files[0]).name].text
         return changes
-
-
-async def _answer(turn: Turn, reader: Reader, items: Sequence[Item]) -> AsyncGenerator[Row, None]:
-    """Answer items in turn until all are or the visitor says stop; what is half read is left."""
-    none = answer_sheet.may_be_none(items)
-    for item in items:
-        result = None
-        try:
-            item.check()
-            results = turn.results(reader, item.question, item.passage.text, TOP_K)
-            async with aclosing(results):
-                async for so_far in results:
-                    result = so_far
-        except QAError as error:
-            yield Row(item, error=str(error), may_be_none=none)
-            continue
-        if result is None or not result.complete:
-            return
-        yield Row(item, result, may_be_none=none)
 
 
 def _document(passage: str, shelf: dict[str, Document]) -> Document:
@@ -238,7 +251,7 @@ def _text_of(file: Path) -> str:
 
 
 def _csv(rows: Sequence[Row]) -> str:
-    return "\ufeff" + answers.carried(answer_sheet.to_csv(rows))  # the mark tells Excel: UTF-8
+    return "\ufeff" + carried(answer_sheet.to_csv(rows))  # the mark tells Excel: UTF-8
 
 
 def _json(rows: Sequence[Row]) -> str:

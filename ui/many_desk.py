@@ -39,18 +39,11 @@ class ManyDesk:
                 self._build_asking(readers, offered)
             with gr.Column(scale=7, min_width=320, elem_id="vb-answering"):
                 self._build_answering()
-        self.turn = gr.Textbox("", visible="hidden")  # the name of the reading under way
         self.shelf = gr.State({})  # the passages that were opened, by file name
         self.rows = gr.State(())  # what can be downloaded
 
     def _build_asking(self, readers: Readers, offered: Sequence[Sample]) -> None:
-        self.texts = gr.Dataset(
-            label="Try an example",
-            components=[gr.Textbox(visible=False)],
-            samples=[[sample.title] for sample in offered],
-            type="index",
-            elem_id="vb-texts",
-        )
+        self.texts = fields.texts("Try an example", [sample.title for sample in offered])
         with gr.Column(elem_classes="vb-text"):
             self.questions = gr.Textbox(
                 label="Questions",
@@ -59,13 +52,7 @@ class ManyDesk:
                 placeholder="One question a line, or a CSV or SQuAD file’s text.",
                 elem_id="vb-many",
             )
-            self.open_questions = gr.UploadButton(
-                "Open a file",
-                size="sm",
-                elem_classes="vb-file",
-                scale=0,
-                min_width=0,
-            )
+            self.open_questions = fields.opener("Open a file")
         self.questions_wrong = fields.note()
         with gr.Column(elem_id="vb-text", elem_classes="vb-text"):
             self.passage = gr.Textbox(
@@ -76,14 +63,7 @@ class ManyDesk:
                 "text, or drop a file.",
                 elem_id="vb-passage",
             )
-            self.open_passages = gr.UploadButton(
-                "Open files",
-                file_count="multiple",
-                size="sm",
-                elem_classes="vb-file",
-                scale=0,
-                min_width=0,
-            )
+            self.open_passages = fields.opener("Open files", multiple=True)
         self.shelved = fields.note()
         self.passage_wrong = fields.note()
         with gr.Row(elem_id="vb-question-row"):

@@ -7,12 +7,14 @@ is known here.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 
 from qa import ModelCard
 from qa.speed import LENGTHS, Speed
 from qa.store import Progress
+from ui.answers import draw_error
+from ui.progress import draw_bar
+from ui.text import escaped
 
 _COLUMNS = ("Model", "Size", "GOps", "EM", "F1", "ECE", "Trained on", "Licence", "State")
 _UNKNOWN = '<span class="vb-unknown">unknown</span>'
@@ -36,7 +38,7 @@ def draw_table(cards: Iterable[ModelCard], default: str) -> str:
 def draw_speeds(cards: Iterable[ModelCard], speeds: Mapping[str, Sequence[Speed]]) -> str:
     """Draw how long a question takes with the models that were measured; "" where none was."""
     rows = "".join(
-        f'<tr role="row"><th scope="row" role="rowheader">{_text(card.title or card.name)}</th>'
+        f'<tr role="row"><th scope="row" role="rowheader">{escaped(card.title or card.name)}</th>'
         f"{''.join(map(_speed_cell, speeds[card.name]))}</tr>"
         for card in cards
         if card.name in speeds
@@ -55,30 +57,26 @@ def draw_speeds(cards: Iterable[ModelCard], speeds: Mapping[str, Sequence[Speed]
 
 def draw_measuring(title: str, done: int) -> str:
     """Draw how far a measurement is."""
-    return (
-        f'<p class="vb-unseen" role="status">Measuring {_text(title)}</p>'
-        f'<p class="vb-progress"><progress aria-label="Measured" value="{done}" '
-        f'max="{len(LENGTHS)}"></progress><span aria-hidden="true">{done} of {len(LENGTHS)} '
-        "lengths</span></p>"
-    )
+    bar = draw_bar("Measured", done, len(LENGTHS), f"{done} of {len(LENGTHS)} lengths")
+    return f'<p class="vb-unseen" role="status">Measuring {escaped(title)}</p>{bar}'
 
 
 def draw_measured(title: str) -> str:
-    return f'<p class="vb-unseen" role="status">{_text(title)} is measured.</p>'
+    return f'<p class="vb-unseen" role="status">{escaped(title)} is measured.</p>'
 
 
 def draw_added(title: str) -> str:
-    return f'<p class="vb-note" role="status">{_text(title)} is added. Every page offers it.</p>'
+    return f'<p class="vb-note" role="status">{escaped(title)} is added. Every page offers it.</p>'
 
 
 def draw_status(title: str, says: str) -> str:
     """Draw a model's title and one sentence about it, which is announced when it changes."""
-    return _entry(title, f'<p role="status">{_text(says)}</p>')
+    return _entry(title, f'<p role="status">{escaped(says)}</p>')
 
 
 def draw_failure(title: str, says: str, error: str) -> str:
     """Draw a model's title, what went wrong, and how things stand now."""
-    return _entry(title, f'<p class="vb-error" role="alert">{_text(error)}</p><p>{_text(says)}</p>')
+    return _entry(title, f"{draw_error(error)}<p>{escaped(says)}</p>")
 
 
 def draw_progress(title: str, progress: Progress | None) -> str:
@@ -92,25 +90,14 @@ def draw_progress(title: str, progress: Progress | None) -> str:
     elif progress and progress.step == "convert":
         spoken, seen = f"Converting {title}", "All of it is here and right; converting it"
     elif progress:
-        seen = amount(progress)
+        seen = progress.amount
         bar = f' max="{progress.total}" value="{progress.done}"'
     return _entry(
         title,
-        f'<p class="vb-unseen" role="status">{_text(spoken)}</p>'
-        f'<progress aria-label="{_text(spoken)}"{bar}></progress>'
-        f'<p class="vb-amount">{_text(seen)}</p>',
+        f'<p class="vb-unseen" role="status">{escaped(spoken)}</p>'
+        f'<progress aria-label="{escaped(spoken)}"{bar}></progress>'
+        f'<p class="vb-amount">{escaped(seen)}</p>',
     )
-
-
-def amount(progress: Progress) -> str:
-    """Say how many bytes have come of how many, how fast, and how long the rest will take."""
-    says = [f"{progress.done / 1e6:,.1f} of {megabytes(progress.total)}"]
-    if progress.rate:
-        says.append(f"{progress.rate / 1e6:,.1f} MB/s")
-    if progress.seconds_left:
-        minutes, seconds = divmod(round(progress.seconds_left), 60)
-        says.append(f"{minutes}:{seconds:02} left")
-    return ", ".join(says)
 
 
 def megabytes(size: int) -> str:
@@ -118,13 +105,13 @@ def megabytes(size: int) -> str:
 
 
 def _row(card: ModelCard, default: str) -> str:
-    names = "".join(f"<code>{_text(name)}</code>" for name in (card.name, *card.aliases))
-    base = f"<small>made from {_text(card.base_model)}</small>" if card.base_model else ""
+    names = "".join(f"<code>{escaped(name)}</code>" for name in (card.name, *card.aliases))
+    base = f"<small>made from {escaped(card.base_model)}</small>" if card.base_model else ""
     parameters = (
         f"<small>{card.parameters / 1e6:,.3g} million parameters</small>" if card.parameters else ""
     )
     error = None if card.calibration_error is None else 100 * card.calibration_error
-    measured = f"<small>{_text(card.measured_on)}</small>" if card.measured_on else ""
+    measured = f"<small>{escaped(card.measured_on)}</small>" if card.measured_on else ""
     state = "Installed" if card.installed else "Not installed"
     if card.name == default:
         state += "<small>answers first</small>"
@@ -134,8 +121,8 @@ def _row(card: ModelCard, default: str) -> str:
         _number(card.exact_match),
         _number(card.f1) + measured,
         _number(error),
-        _text(card.training_data) or _UNKNOWN,
-        _text(card.licence) or _UNKNOWN,
+        escaped(card.training_data) or _UNKNOWN,
+        escaped(card.licence) or _UNKNOWN,
         state,
     )
     cells = "".join(
@@ -143,7 +130,7 @@ def _row(card: ModelCard, default: str) -> str:
         for column, value in zip(_COLUMNS[1:], values, strict=True)
     )
     return (
-        f'<tr role="row"><th scope="row" role="rowheader"><b>{_text(card.title or card.name)}</b>'
+        f'<tr role="row"><th scope="row" role="rowheader"><b>{escaped(card.title or card.name)}</b>'
         f"{names}{base}</th>{cells}</tr>"
     )
 
@@ -160,12 +147,8 @@ def _tokens(length: int) -> str:
 
 
 def _entry(title: str, body: str) -> str:
-    return f"<h3>{_text(title)}</h3>{body}"
+    return f"<h3>{escaped(title)}</h3>{body}"
 
 
 def _number(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{round(value, 2):g}"
-
-
-def _text(text: str) -> str:
-    return html.escape(text.encode(errors="replace").decode())

@@ -115,23 +115,24 @@ class _Shown:
         }
 
     async def _time(self, name: str) -> AsyncIterator[Changes]:
+        found: list[Speed] = []
         try:
             reader = await to_thread.run_sync(self._readers.get, name)
+            title = reader.card.title or reader.card.name
+            measuring = speed.measure(reader)
+            while True:
+                yield {
+                    self._progress: model_table.draw_measuring(title, len(found)),
+                    self._measure: gr.update(interactive=False),
+                }
+                one = await to_thread.run_sync(next, measuring, None)
+                if one is None:
+                    break
+                found.append(one)
         except QAError as error:
-            yield {self._progress: answers.draw_error(str(error))}
+            wrong = answers.draw_error(str(error))
+            yield {self._progress: wrong, self._measure: gr.update(interactive=True)}
             return
-        title = reader.card.title or reader.card.name
-        found: list[Speed] = []
-        measuring = speed.measure(reader)
-        while True:
-            yield {
-                self._progress: model_table.draw_measuring(title, len(found)),
-                self._measure: gr.update(interactive=False),
-            }
-            one = await to_thread.run_sync(next, measuring, None)
-            if one is None:
-                break
-            found.append(one)
         self._speeds[reader.card.name] = found
         yield {
             self._progress: model_table.draw_measured(title),

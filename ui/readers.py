@@ -18,10 +18,13 @@ DEFAULTS = Limits()
 class Readers:
     """Loaded models by name. Safe to share between threads."""
 
-    def __init__(self, default: str | Path, limits: Limits = DEFAULTS) -> None:
-        """Load the model that answers when none is named. Raises QAError where it cannot be
-        loaded."""
+    def __init__(
+        self, default: str | Path, limits: Limits = DEFAULTS, engine: str | None = None
+    ) -> None:
+        """Load the model that answers when none is named; `engine` is that of `Reader.load`.
+        Raises QAError where it cannot be loaded."""
         self.limits = limits
+        self._engine = engine
         self.files = documents.Limits(bytes=limits.file_bytes, characters=limits.characters)
         self._closed = False
         self.default = self._load(default)
@@ -90,7 +93,7 @@ class Readers:
             return self._loaded[card.name]
 
     def _load(self, model: str | Path) -> Reader:
-        reader = Reader.load(model)
+        reader = Reader.load(model, engine=self._engine)
         reader.max_characters = self.limits.characters
         reader.max_seconds = self.limits.seconds
         if self._closed:

@@ -5,12 +5,11 @@ Pure functions from cards to a string; colours are in models.css.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 from qa import ModelCard
 from qa.calibration import Bin
-from ui.answers import carried
+from ui.text import escaped
 
 SIDE = 150  # of the square in which 0 to 100 percent stand, in units of the drawing
 _LEFT, _TOP, _BELOW = 34, 8, 34
@@ -30,12 +29,12 @@ def draw(cards: Sequence[ModelCard]) -> str:
 
 
 def _figure(card: ModelCard) -> str:
-    title = html.escape(carried(card.title or card.name))
+    title = escaped(card.title or card.name)
     error = card.calibration_error
     caption = title if error is None else f"{title}<small>ECE {100 * error:.1f}%</small>"
     return (
         f'<figure><svg viewBox="0 0 {_LEFT + SIDE + 8} {_TOP + SIDE + _BELOW}" role="img" '
-        f'aria-label="{title}: {html.escape(_spoken(card.reliability))}">{_axes()}'
+        f'aria-label="{title}: {_spoken(card.reliability)}">{_axes()}'
         f"{''.join(map(_bar, card.reliability))}"
         f'<path class="vb-ideal" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/></svg>'
         f"<figcaption>{caption}</figcaption></figure>"

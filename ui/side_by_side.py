@@ -6,13 +6,12 @@ Pure functions from `qa.comparison` to a string. Plots are SVG for the reasons `
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 
 from qa import ModelCard, Result, comparison
 from qa.comparison import Entry, Opinion
-from ui.answers import carried, duration, percent
+from ui.text import duration, escaped, percent
 
 NO_ANSWER = "the passage does not say"
 
@@ -37,11 +36,6 @@ def draw_invitation(cards: Sequence[ModelCard]) -> str:
     return f'<div class="vb-comparison"><p>{says}</p></div>'
 
 
-def draw_failure(sentence: str) -> str:
-    """Draw why nothing can be compared."""
-    return f'<p class="vb-error" role="alert">{_text(sentence)}</p>'
-
-
 def draw(entries: Sequence[Entry], question: str, *, stopped: bool = False) -> str:
     """Draw how things stand, or stood when they were `stopped`."""
     over = stopped or comparison.over(entries)
@@ -55,7 +49,7 @@ def draw(entries: Sequence[Entry], question: str, *, stopped: bool = False) -> s
     return (
         '<div class="vb-comparison"><p class="vb-verdict" role="status">'
         f"{verdict}</p>"
-        f'<table class="vb-spans vb-sides" role="table"><caption><bdi>{_text(question)}</bdi>'
+        f'<table class="vb-spans vb-sides" role="table"><caption><bdi>{escaped(question)}</bdi>'
         f'</caption><thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table>'
         f"{_plot(entries) if over else ''}</div>"
@@ -95,7 +89,7 @@ def _differs(entry: Entry, said: Sequence[Opinion]) -> str:
 def _cells(entry: Entry, over: bool) -> str:
     result, f1 = entry.result, entry.card.f1
     if entry.error:
-        return f'<td colspan="4" role="cell"><p class="vb-error">{_text(entry.error)}</p></td>'
+        return f'<td colspan="4" role="cell"><p class="vb-error">{escaped(entry.error)}</p></td>'
     if result is None or not result.complete:
         return f'<td colspan="4" role="cell">{_standing(result, over)}</td>'
     values = (
@@ -120,8 +114,8 @@ def _standing(result: Result | None, over: bool) -> str:
 
 def _answers(result: Result) -> str:
     items = "".join(
-        f'<li><bdi>{_text(answer.text)}</bdi> <span class="vb-score">{percent(answer.score)}</span>'
-        "</li>"
+        f"<li><bdi>{escaped(answer.text)}</bdi> "
+        f'<span class="vb-score">{percent(answer.score)}</span></li>'
         for answer in result.answers
     )
     guess = f"<p>Probably {NO_ANSWER}. Its best guesses:</p>" if result.probably_no_answer else ""
@@ -189,12 +183,8 @@ def _ticks(least: float, most: float) -> list[float]:
 
 
 def _quoted(text: str | None) -> str:
-    return NO_ANSWER if text is None else f"<b><bdi>{_text(text)}</bdi></b>"
+    return NO_ANSWER if text is None else f"<b><bdi>{escaped(text)}</bdi></b>"
 
 
 def _title(card: ModelCard) -> str:
-    return _text(card.title or card.name)
-
-
-def _text(text: str) -> str:
-    return html.escape(carried(text))
+    return escaped(card.title or card.name)

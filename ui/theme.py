@@ -1,8 +1,8 @@
-"""The colours and type of the page, for Gradio's components and for style.css.
+"""The colours and type of the page, for Gradio's components and for the .css files.
 
 Light is warm paper, dark is deep ink, and amber is kept for the highlighter. Type is what the
 reader's own computer has: a font fetched from somewhere would tell somewhere who reads. Layout and
-our own elements are in style.css.
+our own elements are in the .css files.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def theme() -> gr.themes.Base:
 
 
 def _variables() -> str:
-    """Return the palette as the CSS variables that style.css uses."""
+    """Return the palette as the CSS variables that the .css files use."""
     light, dark = (
         "".join(f"--vb-{name}:{pair[shade]};" for name, pair in PALETTE.items()) for shade in (0, 1)
     )

@@ -1,76 +1,92 @@
-"""A passage being read for somebody on the page: results as they come, until it is read or they
-say stop.
+"""What is worked on for the visitors of a page, until it is done, they say stop, ask anew or leave.
 
-Passages take turns: only so many are read at a moment, each for a fifth of a second before the
-next one gets its turn, so that a long text keeps nobody with a short one waiting.
+Those who have passages read take turns: only so many are read at a moment, each for a fifth of a
+second before the next one gets its turn, so that a long text keeps nobody with a short one waiting.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncGenerator, Iterator
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from qa import Reader, Result
+from qa import Reader
+from qa.errors import StoppedError
+from ui import presence
 
 AT_ONCE = 2  # more only makes each of them slower
 
+_Step = TypeVar("_Step")
+
 
 class Turns:
-    """The readings under way. Whoever knows the name of one can stop it: names cannot be
-    guessed."""
+    """The latest turn of each visitor, by Gradio's name for their session. Safe to share between
+    threads."""
 
     def __init__(self) -> None:
         self._limiter = CapacityLimiter(AT_ONCE)
-        self._open: dict[str, Turn] = {}
+        self._latest: dict[str | None, Turn] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
-    def begin(self) -> Iterator[Turn]:
+    def begin(self, visitor: str | None) -> Iterator[Turn]:
+        """Begin a visitor's turn, which supersedes the one before."""
         turn = Turn(self._limiter)
-        self._open[turn.name] = turn
+        with self._lock:
+            self.supersede(visitor)
+            self._latest[visitor] = turn
         try:
             yield turn
         finally:
-            del self._open[turn.name]
+            with self._lock:
+                if self._latest.get(visitor) is turn:
+                    del self._latest[visitor]
 
-    def stop(self, name: str) -> None:
-        """Stop a reading: what was found so far is wanted. One that has ended is let be."""
-        if turn := self._open.get(name):
+    def stop(self, visitor: str | None) -> None:
+        """End a visitor's turn; what was found so far is wanted."""
+        if turn := self._latest.get(visitor):
             turn.stopped = True
 
-    def supersede(self, name: str) -> None:
-        """Stop a reading whose result nobody wants any more."""
-        if turn := self._open.get(name):
-            turn.stopped = turn.superseded = True
+    def supersede(self, visitor: str | None) -> None:
+        """End a visitor's turn; nobody wants its result any more."""
+        if turn := self._latest.get(visitor):
+            turn.superseded = True
 
 
 class Turn:
-    """One passage being read."""
+    """What is worked on for one visitor."""
 
     def __init__(self, limiter: CapacityLimiter) -> None:
-        self.name = secrets.token_urlsafe(12)
         self.stopped = False
         self.superseded = False
         self._limiter = limiter
+        self._there = presence.of_caller()
 
-    async def results(
-        self, reader: Reader, question: str, passage: str, top_k: int
-    ) -> AsyncGenerator[Result, None]:
-        """Give results so far; the last one is complete, unless the reading was stopped. Closing
-        this iterator, as happens when the visitor leaves, ends the work as well.
+    def wanted(self) -> bool:
+        """Whether the work should go on."""
+        return not (self.stopped or self.superseded) and self._there()
 
-        Raises InputError where the question cannot be asked.
+    async def steps(
+        self, reader: Reader, ask: Callable[[Reader], Generator[_Step, None, None]]
+    ) -> AsyncGenerator[_Step, None]:
+        """Give what `ask` yields, given the reader, until it ends or is not wanted any more, which
+        is noticed at the next window. Closing this iterator ends the work as well.
+
+        Raises what `ask` raises.
         """
-        stream = await to_thread.run_sync(
-            reader.stream, question, passage, top_k, limiter=self._limiter
-        )
+        reader = reader.wanted_while(self.wanted)
+        work = await to_thread.run_sync(ask, reader, limiter=self._limiter)
         try:
-            while not self.stopped:
-                result = await to_thread.run_sync(next, stream, None, limiter=self._limiter)
-                if result is None:
+            while self.wanted():
+                step = await to_thread.run_sync(next, work, None, limiter=self._limiter)
+                if step is None or self.superseded:
                     return
-                yield result
+                yield step
+        except StoppedError:
+            if self.wanted():
+                raise  # whoever waits is told
         finally:
-            stream.close()
+            work.close()

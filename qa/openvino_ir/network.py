@@ -17,8 +17,7 @@ from qa.openvino_ir.graph import DTYPES, Array, Graph, IRError, Layer, Value
 FLOATS = frozenset({"f16", "f32", "f64"})
 
 # BERT-large's largest constant is its word embeddings, 31 million numbers; what it folds is norms,
-# biases and
-# at most the embeddings of its positions.
+# biases and at most the embeddings of its positions.
 MAX_ELEMENTS = 64_000_000
 MAX_FOLDED_BYTES = 256 << 20
 

@@ -164,10 +164,19 @@ def test_a_link_to_a_long_passage_goes_without_it(visit: Visit) -> None:
     expect(page.locator(".vb-answer b").first).to_contain_text("Ann Reed")
     page.get_by_role("button", name="Copy link").click()
     expect(page.locator("#vb-said")).to_contain_text("without the passage")
-    page.goto(clipboard(page))
-    expect(passage_box(page)).to_have_value("")
-    expect(question_box(page)).to_have_value("Who sold it?")
-    expect(page.get_by_role("alert")).to_contain_text("This link came without its passage")
+    address = clipboard(page)
+    other = visit("models")
+    other.goto(address)
+    expect(passage_box(other)).to_have_value("")
+    expect(question_box(other)).to_have_value("Who sold it?")
+    expect(other.get_by_role("alert")).to_contain_text("This link came without its passage")
+    # Who has a text on the page keeps it, and it is asked.
+    own = "The bell was sold by Mara Quill."
+    passage_box(other).fill(own)
+    other.goto(address.replace("sold", "sells"))
+    expect(question_box(other)).to_have_value("Who sells it?")
+    expect(other.locator(".vb-answer b").first).to_contain_text("Mara Quill")
+    expect(passage_box(other)).to_have_value(own)
 
 
 def test_hostile_links_are_inert(app: App, visit: Visit) -> None:
@@ -184,7 +193,8 @@ def test_hostile_links_are_inert(app: App, visit: Visit) -> None:
     expect(page.locator(".vb-answer")).to_have_count(3)
     expect(alert).to_have_count(0)
     page.goto(f"{app.url}#question=%F0%28&passage[]=1&model=")
-    expect(passage_box(page)).to_have_value("")
+    expect(question_box(page)).to_have_value("\ufffd(")
+    expect(passage_box(page)).to_have_value(fields["passage"])
     assert page.evaluate("window.ran") is None
 
 
@@ -333,6 +343,21 @@ def test_who_asks_anew_does_not_wait_for_what_they_asked_before(
     ask(page, QUESTIONS[0], PASSAGE)
     expect_result(page, reader.answer(QUESTIONS[0], PASSAGE), PASSAGE)
     expect(page.get_by_role("progressbar")).to_have_count(0)
+
+
+def test_a_file_that_is_opened_ends_what_is_being_read(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    paste(page, LONG)
+    ask(page, "Who led the expedition?")
+    expect(page.locator(".vb-answers.vb-reading .vb-answer")).to_have_count(3)
+    file = tmp_path / "mill.txt"
+    file.write_text("The mill was sold to Ann Reed.", encoding="utf-8")
+    page.locator("#vb-text input[type=file]").set_input_files(file)
+    expect(passage_box(page)).to_have_value(re.compile("Ann Reed"))
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    page.wait_for_timeout(500)
+    expect(page.locator(".vb-answer")).to_have_count(0)
 
 
 def test_two_visitors_never_see_each_others_text(visit: Visit) -> None:

@@ -13,7 +13,7 @@ from qa import Reader, Result
 from tests.browser.axe import violations
 from tests.browser.conftest import ROOT, App, Visit
 from tests.browser.test_page import WIDEST, ask, example
-from ui.answers import percent
+from ui.text import percent
 
 pytestmark = pytest.mark.browser
 

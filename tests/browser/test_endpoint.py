@@ -13,7 +13,7 @@ from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 
 from qa import Reader
 from tests.browser.conftest import ROOT, App
-from ui.answers import carried
+from ui.text import carried
 
 pytestmark = pytest.mark.browser
 

@@ -182,6 +182,22 @@ def test_stop_ends_the_work_and_keeps_what_was_found(many: Any) -> None:
     assert 0 < len(rows) < 100 * len(QUESTIONS)
 
 
+def test_who_asks_anew_does_not_wait_for_what_they_asked_before(many: Any) -> None:
+    page = many()
+    fill(page, "\n".join(QUESTIONS * 100), PASSAGE * 20)
+    button(page).click()
+    expect(page.locator("#vb-table [role=gridcell]").first).to_be_visible()
+    fill(page, QUESTIONS[0], PASSAGE)
+    button(page).click()
+    expect_done(page, "Questions1In all")
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    assert len(table(page, 1)) == 1
+    fill(page, "\n".join(QUESTIONS * 100), PASSAGE * 20)
+    button(page).click()
+    page.get_by_text("A CSV with passages and answers").click()
+    expect_done(page, "Questions7")
+
+
 def test_hostile_text_is_shown_and_not_run(many: Any) -> None:
     page = many()
     fill(page, f"Who is it? {HOSTILE}\nHow long?", f"The captain is {HOSTILE} Ada.")

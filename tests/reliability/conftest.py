@@ -12,7 +12,6 @@ LIMITS = {
     "--max-chars": 300_000,
     "--max-file-mb": 1,
     "--max-questions": 20,
-    "--max-queue": 24,
 }
 
 

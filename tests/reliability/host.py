@@ -77,7 +77,7 @@ class Host:
     def _events(self, path: str) -> Iterator[tuple[str, Any]]:
         status, _, body = self.send("GET", path)
         assert status == 200, body
-        lines = body.decode().splitlines()
+        lines = body.decode().split("\n")
         for name, data in pairwise(lines):
             event = name.removeprefix("event: ")
             if event in ("complete", "error"):
@@ -102,7 +102,7 @@ class Host:
         _, _, stream = self.send("GET", f"{API}/queue/data?session_hash={session}")
         messages = [
             json.loads(line.removeprefix("data: "))
-            for line in stream.decode().splitlines()
+            for line in stream.decode().split("\n")
             if line.startswith("data: ")
         ]
         done: dict[str, Any] = next(m for m in messages if m["msg"] == "process_completed")
@@ -160,6 +160,7 @@ def running(
     environment: dict[str, str] | None = None,
     root: Path = ROOT,
     port: int | None = None,
+    python: str = sys.executable,
 ) -> Iterator[Host]:
     """Run app.py until the end of the block; what it writes goes to a file in `folder`."""
     port = port or free_port()
@@ -169,7 +170,7 @@ def running(
         flags += ["--host", address.strip("[]")]
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [*command, sys.executable, "app.py", *flags, *arguments],
+            [*command, python, "app.py", *flags, *arguments],
             cwd=root,
             env={**os.environ, **(environment or {})} if "env" not in command else None,
             stdout=file,

@@ -4,12 +4,15 @@ FUZZ_SHARE scales the full sizes, which are marked long; FUZZ_SEED begins elsewh
 """
 
 import io
+import json
 import os
 import random
+import re
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from qa import InputError, QAError, Reader, documents, openvino_ir
 from qa.reader import Model, Result
 from tests import document_files, tiny_ir
 from tests.fakes import RandomModel
+from tests.reliability.host import API, Host
 from tests.texts import TRICKY, prose
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -187,3 +191,52 @@ def test_documents(tmp_path: Path, size: int) -> None:
             assert all(0 <= page <= len(document.text) for page in document.pages)
         file.unlink()
     assert read > 0
+
+
+def value(chance: random.Random, depth: int = 0) -> Any:
+    """Return any value that JSON can carry, what Gradio gives a meaning to among them."""
+    match chance.randrange(10 if depth < 4 else 6):
+        case 0:
+            return chance.choice([None, True, False])
+        case 1:
+            return chance.choice([0, 1, -1, 3, 2**31, -(2**63), 10**40])
+        case 2:
+            return chance.choice([0.5, -0.0, 1e308, float("nan"), float("inf")])
+        case 3 | 4:
+            return text(chance, 6)
+        case 5:
+            return chance.choice(["", "/etc/hostname", "../app.py", "http://trap.example/", "#q=x"])
+        case 6 | 7:
+            return [value(chance, depth + 1) for _ in range(chance.randrange(4))]
+        case 8:
+            return {text(chance, 2): value(chance, depth + 1) for _ in range(chance.randrange(3))}
+        case _:
+            file = {"path": value(chance, 9), "meta": {"_type": "gradio.FileData"}}
+            return file | {chance.choice(["url", "orig_name", "size", "is_stream"]): value(chance)}
+
+
+@sizes(full=3_000, short=30)
+def test_calls(host: Host, spoken_to: Path, size: int) -> None:
+    """Every endpoint and every event of the pages, with values of any kind: answered or refused in
+    a sentence, and the app goes on."""
+    chance = random.Random(SEED)
+    named = sorted(json.loads(host.get(f"{API}/info")[1])["named_endpoints"])
+    events = [event for event in host.config()["dependencies"] if event["backend_fn"]]
+    answered = 0
+    for _ in range(size):
+        if chance.random() < 0.4:
+            data = [value(chance) for _ in range(chance.randrange(6))]
+            outcome, told = host.call(chance.choice(named).removeprefix("/"), *data)
+            sentence = told["error"] if outcome == "error" else None
+        else:
+            event = chance.choice(events)
+            data = [value(chance) for _ in event["inputs"]]
+            done = host.event(event["id"], *data)
+            sentence = None if done["success"] else json.dumps(done["output"])
+        answered += sentence is None
+        assert sentence is None or 'File "' not in sentence, data
+    assert answered > size / 20
+    assert host.get("/health")[0] == 200
+    assert host.answer("Who lit the lamp?", "The keeper lit the lamp.")["answers"]
+    assert not re.search("Traceback|root:", host.wrote())
+    assert "trap.example" not in spoken_to.read_text(encoding="utf-8")

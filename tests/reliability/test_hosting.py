@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from playwright.sync_api import Browser, expect
 
 import app
 from tests.browser.conftest import ROOT, free_port
+from tests.reliability.apart import STRANGER, needs_root
 from tests.reliability.browsers import with_browser
 from tests.reliability.host import API, Host, running
 
@@ -23,13 +26,7 @@ PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that nigh
 
 def test_a_space(tmp_path: Path) -> None:
     """Only what a Space's environment has, bar HOME; port from the environment; public limits."""
-    port = free_port()
-    environment = {"PORT": str(port), "SYSTEM": "spaces", "SPACE_ID": "ada/verbatim"}
-    variables = [f"{name}={value}" for name, value in environment.items()]
-    command = ("env", "-i", f"PATH={os.environ['PATH']}", f"TMPDIR={tmp_path}", *variables)
-    with running(
-        tmp_path, "--rate-limit", "12", command=command, environment=environment, port=port
-    ) as host:
+    with a_space(tmp_path, sys.executable) as host:
         assert host.answer("Who lit the lamp?", PASSAGE)["answers"][0]["text"] == "The keeper"
         names = {event["api_name"] for event in host.config()["dependencies"]}
         assert "_ask" in names
@@ -45,6 +42,42 @@ def test_a_space(tmp_path: Path) -> None:
         assert host.send("POST", f"{API}/call/models", '{"data":[]}', **other)[0] == 200
         assert host.get("/health")[0] == 200
         assert host.stop() == 0
+
+
+@pytest.mark.long
+@needs_root
+def test_a_space_with_nothing_but_its_requirements(tmp_path: Path) -> None:
+    """Installed into an environment of their own, and run by a user that owns nothing."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "space"], check=True)
+    python = str(tmp_path / "space" / "bin" / "python")
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "-r", ROOT / "requirements.txt"], check=True
+    )
+    installed = subprocess.run(
+        [python, "-m", "pip", "list"], capture_output=True, text=True, check=True
+    )
+    assert "pytest" not in installed.stdout
+    room = tmp_path / "room"
+    room.mkdir()
+    room.chmod(0o777)
+    with a_space(tmp_path, python, *STRANGER, room=room) as host:
+        assert host.answer("Who lit the lamp?", PASSAGE)["answers"][0]["text"] == "The keeper"
+        assert host.upload("a.txt", b"text")[0] == 200
+        assert host.stop() == 0
+
+
+@contextmanager
+def a_space(folder: Path, python: str, *user: str, room: Path | None = None) -> Iterator[Host]:
+    """Run the app as Spaces do, with this interpreter and as this user."""
+    port = free_port()
+    environment = {"PORT": str(port), "SYSTEM": "spaces", "SPACE_ID": "ada/verbatim"}
+    environment |= {"PATH": os.environ["PATH"], "TMPDIR": str(room or folder)}
+    command = (*user, "env", "-i", *(f"{name}={value}" for name, value in environment.items()))
+    flags = ("--rate-limit", "12")
+    with running(
+        folder, *flags, command=command, environment=environment, port=port, python=python
+    ) as host:
+        yield host
 
 
 def test_hosts_that_anybody_can_visit_limit_how_often_they_come(

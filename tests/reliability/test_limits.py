@@ -13,8 +13,6 @@ from tests.fakes import RandomModel
 from tests.reliability.host import API, Host, running
 from ui.gate import Rate
 
-pytestmark = pytest.mark.long
-
 PASSAGE = "Ada Lovelace wrote the first program in 1843. It was for a machine of Babbage's. "
 
 
@@ -67,6 +65,7 @@ def test_files_are_refused_by_their_size(host: Host, uploads: Path) -> None:
     assert set(uploads.rglob("*")) == before
 
 
+@pytest.mark.long
 def test_a_full_queue_says_so_at_once(tmp_path: Path) -> None:
     with running(tmp_path, "--max-queue", "2") as host:
         long = " ".join(f"Day {i}: the log of the ship says nothing." for i in range(30_000))

@@ -12,19 +12,23 @@ import pytest
 from qa import catalog
 from tests.reliability.host import API, Host
 
-pytestmark = pytest.mark.long
-
 ROOT = Path(__file__).resolve().parents[2]
 PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that night."
 SCRIPT = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 META = {"_type": "gradio.FileData"}
 
 
-@pytest.fixture(autouse=True)
-def still_well(host: Host) -> Iterator[None]:
-    """Whatever was sent, the app answers afterwards, and nobody sees a traceback's message."""
+@pytest.fixture(scope="module", autouse=True)
+def well_in_the_end(host: Host) -> Iterator[None]:
     yield
     assert host.answer("Who lit the lamp?", PASSAGE)["answers"][0]["text"] == "The keeper"
+
+
+@pytest.fixture(autouse=True)
+def still_well(host: Host) -> Iterator[None]:
+    """Whatever was sent, the app serves afterwards, and nobody sees a traceback's message."""
+    yield
+    assert host.get("/health")[0] == 200
     assert "Traceback" not in host.wrote()
 
 
@@ -211,6 +215,7 @@ ENDPOINTS: dict[str, list[Any]] = {
 WRONG: list[Any] = [5, True, ["x"], {"path": "/etc"}, "\0", "x", 10**30]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_wrong_types_are_one_sentence(host: Host, endpoint: str) -> None:
     right = ENDPOINTS[endpoint]
@@ -236,6 +241,8 @@ def test_what_is_asked_is_neither_logged_nor_kept(host: Host, uploads: Path) -> 
     host.answer(f"Whose {secret}?", f"The {secret} of {PASSAGE}")
     host.call("answer", f"Whose {secret}?", 5)
     host.call("answer_many", f"Whose {secret}?", {"x": secret})
+    ((number, kinds),) = host.events("_ask")
+    assert secret in json.dumps(host.event(number, *[secret] * len(kinds)))  # no such model
     status, (path,) = host.upload(f"{secret}.txt", f"A {secret} in a file.".encode())
     assert status == 200
     ((number, kinds),) = host.events("_open_file")

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from training import train
 from training.encoder import Encoder
-from training.train import Recipe
+from training.trainer import FROZEN, Recipe
 
 Make = Callable[[str], Path]
 
@@ -120,7 +120,7 @@ def test_saved_model_is_the_average_of_the_weights(base: Make, squad: Path, tmp_
     saved, start = Encoder.from_pretrained(out / "model"), Encoder.from_pretrained(folder)
     assert (out / "model/tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
     for name, weight in saved.state_dict().items():
-        frozen = name.startswith(train.FROZEN)
+        frozen = name.startswith(FROZEN)
         assert torch.equal(weight, start.state_dict()[name] if frozen else average[name])
     moved = checkpoint(out)["trainer"]["master"]
     assert not torch.equal(average["span.weight"], moved["span.weight"])

@@ -1,0 +1,36 @@
+"""What was made lately is kept, up to so many tokens."""
+
+from qa.kept import ENTRY_TOKENS, Kept
+
+
+def test_what_was_not_wanted_for_longest_gives_way() -> None:
+    kept: Kept[str, range] = Kept(30 + 3 * ENTRY_TOKENS)
+    made = {name: range(10) for name in "abc"}
+    for name, value in made.items():
+        kept.put(name, value)
+    assert kept.get("a") is made["a"]  # and is not the oldest now
+    kept.put("d", range(10))
+    assert [name for name in "abcd" if kept.get(name) is not None] == ["a", "c", "d"]
+
+
+def test_what_is_kept_anew_counts_once() -> None:
+    kept: Kept[str, range] = Kept(20 + 2 * ENTRY_TOKENS)
+    for _ in range(5):
+        kept.put("a", range(10))
+    kept.put("b", range(10))
+    assert kept.get("a") == kept.get("b") == range(10)
+
+
+def test_what_is_too_long_is_not_kept() -> None:
+    kept: Kept[str, range] = Kept(100 + ENTRY_TOKENS)
+    kept.put("long", range(101))
+    assert kept.get("long") is None
+    kept.put("fits", range(100))
+    assert kept.get("fits") is not None
+
+
+def test_many_short_ones_are_bounded_too() -> None:
+    kept: Kept[int, range] = Kept(1000)
+    for number in range(1000):
+        kept.put(number, range(1))
+    assert sum(kept.get(number) is not None for number in range(1000)) == 1000 // (1 + ENTRY_TOKENS)
