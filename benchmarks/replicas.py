@@ -33,7 +33,7 @@ NGINX = """\
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error;
 events {{}}
 http {{
-    access_log off; client_max_body_size 60m;
+    access_log off; client_max_body_size 60m; client_body_buffer_size 2m;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;

@@ -32,7 +32,7 @@ LONGEST_ANSWER = 30  # tokens, as the cards of the Open Model Zoo evaluate
 OVERLAP = 64
 SQUAD_DOC_STRIDE = 128
 # Of the time of reading, for ranking results so far, which takes longer the longer the passage is.
-RANKING_SHARE = 0.1
+RANKING_SHARE = 0.03
 MAX_CHARACTERS = 10_000_000
 MAX_ANSWERS = 100
 

@@ -21,6 +21,9 @@ from qa.errors import QAError
 
 # Beyond this a logit is as good as infinite; keeping it finite keeps sums and differences defined.
 _LARGEST = np.float32(1e30)
+# Spans so many temperatures below the best one add less to the sum of all weights, however many
+# there are, than it can tell.
+_NEGLIGIBLE = 60.0
 _ROWS_AT_ONCE = 1 << 15  # of exponentials: bounds the memory a passage of a million tokens takes
 
 
@@ -82,6 +85,7 @@ class SpanLogits:
     def __init__(self, begins: NDArray[np.bool_], closes: NDArray[np.bool_], longest: int) -> None:
         self.longest = longest
         self.band = np.full((len(begins), longest), -np.inf, np.float32)
+        self._best = np.full(len(begins), -np.inf, np.float32)  # of each row of the band
         self._begins, self._closes = begins, closes
         self._beyond = np.full(longest - 1, -np.inf, np.float32)
 
@@ -95,6 +99,7 @@ class SpanLogits:
         ends = sliding_window_view(np.concatenate((end, self._beyond)), self.longest)
         logits = start[:, None] + ends - window.null  # [count, longest]
         np.maximum(self.band[rows], logits, out=self.band[rows])
+        self._best[rows] = self.band[rows].max(axis=1, initial=-np.inf)
 
     def rank(
         self, top_k: int, *, temperature: float = 1.0, null_bias: float | None = None
@@ -104,7 +109,7 @@ class SpanLogits:
         `temperature` and `null_bias` turn logits into scores: they are divided by the one, and no
         answer has the other for its logit. Equal logits rank by position.
         """
-        row_best = self.band.max(axis=1, initial=-np.inf)
+        row_best = self._best.copy()
         null = -np.inf if null_bias is None else null_bias
         highest = max(row_best.max(initial=-np.inf), null)
         if highest == -np.inf:
@@ -113,9 +118,10 @@ class SpanLogits:
         def weight(logit: Any) -> Any:
             return np.exp((logit - highest) / temperature)
 
+        near = np.flatnonzero(row_best >= highest - _NEGLIGIBLE * temperature)
         total = weight(null) + sum(
-            weight(self.band[i : i + _ROWS_AT_ONCE]).sum(dtype=np.float64)
-            for i in range(0, len(self.band), _ROWS_AT_ONCE)
+            weight(self.band[near[i : i + _ROWS_AT_ONCE]]).sum(dtype=np.float64)
+            for i in range(0, len(near), _ROWS_AT_ONCE)
         )
         # How many tokens a span that begins here may still have without overlapping a chosen one.
         room = np.full(len(self.band), self.longest)

@@ -9,12 +9,13 @@ from gradio.components.api_component import Api
 from gradio_client import utils as client_utils  # type: ignore[import-untyped]
 
 from ui import log
+from ui.text import carried, sendable
 
 
 class Blocks(gr.Blocks):
     """Gradio's, except that calls by position, too, may leave out what has a default; that files
-    are what somebody sent, never addresses to fetch them from; and that no mishap writes what
-    people wrote to the log."""
+    are what somebody sent, never addresses to fetch them from; that no mishap writes what people
+    wrote to the log; and that every reply can be written as JSON."""
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any
@@ -32,11 +33,13 @@ class Blocks(gr.Blocks):
             done: dict[str, Any] = await super().process_api(*arguments, **named)
         except gr.Error as error:
             error.print_exception = False  # it may quote what was sent
+            error.message = carried(error.message)
             raise
         except Exception as error:
             log.mishap(error)
             message = "This request cannot be answered; reload the page or mend the call."
             raise gr.Error(message, print_exception=False) from error
+        done["data"] = sendable(done["data"])
         return done
 
 

@@ -14,7 +14,7 @@ import gradio as gr
 from qa import QAError, Reader, comparison
 from ui import answers, log, presence, side_by_side
 from ui.asking import Asking
-from ui.endpoint import sendable, telling
+from ui.endpoint import telling
 from ui.events import AT_ONCE, WAITING, Changes
 from ui.readers import Readers
 from ui.turns import Turns
@@ -107,7 +107,7 @@ def compare_with(readers: Readers) -> Callable[..., dict[str, Any]]:
         with telling():
             there = presence.of_caller()
             *_, entries = _compare("/compare", readers, there, question, passage, top_k)
-        return sendable(comparison.to_dict(entries))
+        return comparison.to_dict(entries)
 
     return compare
 

@@ -14,7 +14,6 @@ from qa import InputError, QAError, answer_sheet, catalog, questionnaire
 from qa.documents import Document
 from ui import log, presence
 from ui.readers import Readers
-from ui.text import carried
 
 
 def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
@@ -41,7 +40,7 @@ def answer_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             found = reader.answer(question, passage, 3 if top_k is None else top_k)
             entry.read(found)
             entry.outcome = "answered"
-        return sendable(found.to_dict())
+        return found.to_dict()
 
     return answer
 
@@ -84,7 +83,7 @@ def answer_many_with(readers: Readers) -> Callable[..., dict[str, Any]]:
                 if row.result:
                     entry.read(row.result)
             entry.outcome = "answered"
-        return sendable({"model": reader.card.name, **answer_sheet.to_dict(rows)})
+        return {"model": reader.card.name, **answer_sheet.to_dict(rows)}
 
     return answer_many
 
@@ -95,21 +94,7 @@ def telling() -> Iterator[None]:
     try:
         yield
     except QAError as error:
-        raise gr.Error(carried(str(error)), print_exception=False) from error
-
-
-def sendable(found: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with what JSON cannot carry replaced in all its texts: a passage may hold
-    lone surrogates."""
-    return {name: _sendable(value) for name, value in found.items()}
-
-
-def _sendable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return sendable(value)
-    if isinstance(value, list | tuple):
-        return [_sendable(each) for each in value]
-    return carried(value) if isinstance(value, str) else value
+        raise gr.Error(str(error), print_exception=False) from error
 
 
 def _check_texts(**texts: object) -> None:

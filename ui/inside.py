@@ -17,7 +17,7 @@ from qa import InputError, QAError
 from qa.inside import Reading
 from ui import evidence, log, presence
 from ui.asking import Asked, Asking, Readings
-from ui.endpoint import sendable, telling
+from ui.endpoint import telling
 from ui.events import AT_ONCE, READING, WAITING
 from ui.readers import Readers
 from ui.turns import Turns
@@ -98,7 +98,7 @@ def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             inside = reading.look(rank or 1, span=span)
             entry.questions, entry.tokens = 1, len(reading)
             entry.outcome = "answered"
-        return sendable(inside.to_dict())
+        return inside.to_dict()
 
     return look_inside
 

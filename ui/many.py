@@ -210,7 +210,7 @@ class _ManyPage:
             return {self._desk.questions_wrong: answers.draw_error(str(error))}
         finally:
             Path(file).unlink(missing_ok=True)
-        return {self._desk.questions: carried(text), self._desk.questions_wrong: ""}
+        return {self._desk.questions: text, self._desk.questions_wrong: ""}
 
     def _read_passages(self, files: list[str], passage: str, shelf: dict[str, Document]) -> Changes:
         """Keep the passages by name; one that comes alone goes into the box, too."""

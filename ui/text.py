@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import regex
 
@@ -13,6 +14,21 @@ _UNCARRIED = regex.compile(r"[\x00\ud800-\udfff]")
 def carried(text: str) -> str:
     """Replace what JSON and HTML cannot carry, character for character."""
     return _UNCARRIED.sub("\ufffd", text)
+
+
+def sendable(value: Any) -> Any:
+    """Replace what JSON cannot carry in a value of any depth: texts may hold lone surrogates, and
+    numbers may be larger than the writer of replies takes."""
+    match value:
+        case str():
+            return carried(value)
+        case dict():
+            return {sendable(name): sendable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [sendable(each) for each in value]
+        case int() if not -(2**63) <= value < 2**63:
+            return str(value)
+    return value
 
 
 def escaped(text: str) -> str:
