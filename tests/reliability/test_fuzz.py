@@ -3,7 +3,6 @@
 FUZZ_SHARE scales the full sizes, which are marked long; FUZZ_SEED begins elsewhere.
 """
 
-import http.client
 import io
 import json
 import os
@@ -223,7 +222,7 @@ def test_calls(host: Host, spoken_to: Path, size: int) -> None:
     chance = random.Random(SEED)
     named = sorted(json.loads(host.get(f"{API}/info")[1])["named_endpoints"])
     events = [event for event in host.config()["dependencies"] if event["backend_fn"]]
-    answered = ended = 0
+    answered = 0
     for _ in range(size):
         if chance.random() < 0.4:
             data = [value(chance) for _ in range(chance.randrange(6))]
@@ -232,16 +231,11 @@ def test_calls(host: Host, spoken_to: Path, size: int) -> None:
         else:
             event = chance.choice(events)
             data = [value(chance) for _ in event["inputs"]]
-            try:
-                done = host.event(event["id"], *data)
-            except http.client.IncompleteRead:
-                ended += 1  # what this event gives back, no JSON can carry
-                continue
+            done = host.event(event["id"], *data)
             sentence = None if done["success"] else json.dumps(done["output"])
         answered += sentence is None
         assert sentence is None or 'File "' not in sentence, data
     assert answered > size / 20
-    assert ended <= size / 20
     assert host.get("/health")[0] == 200
     assert host.answer("Who lit the lamp?", "The keeper lit the lamp.")["answers"]
     assert not re.search("Traceback|root:", host.wrote())

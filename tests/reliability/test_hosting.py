@@ -199,7 +199,7 @@ def ask_in(browser: Browser, url: str) -> None:
 
     page.on("request", lambda request: note(request.url))
     page.goto(f"{url}/")
-    page.get_by_label("Passage").fill(PASSAGE)
+    page.get_by_label("Passage", exact=True).fill(PASSAGE)
     page.get_by_label("Question").fill("Who slept?")
     page.get_by_label("Question").press("Enter")
     expect(page.locator('mark[data-rank="1"]')).to_have_text("Nobody", timeout=60_000)

@@ -45,7 +45,7 @@ def visit_in(browser: Browser, url: str, browsers: int) -> None:
     for page in pages:
         page.goto(f"{url}/")
     for page in pages:
-        page.get_by_label("Passage").fill(TEXT)
+        page.get_by_label("Passage", exact=True).fill(TEXT)
         page.get_by_label("Question").fill("Who steered her?")
         page.get_by_label("Question").press("Enter")
     for page in pages:
