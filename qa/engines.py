@@ -91,7 +91,7 @@ def options(threads: int | None = None) -> ort.SessionOptions:
     return settings
 
 
-def _add_plugin(options: ort.SessionOptions) -> None:
+def _add_plugin(settings: ort.SessionOptions) -> None:
     """Have the OpenVINO plugin run what it can on the processor."""
     import onnxruntime_ep_openvino as plugin
 
@@ -105,5 +105,5 @@ def _add_plugin(options: ort.SessionOptions) -> None:
         if device.ep_name == provider and device.ep_metadata.get("ov_device") == "CPU"
     ]
     # Answers are to be near those of the other engines: no bf16 where INT8 does not reach.
-    settings = json.dumps({"CPU": {"INFERENCE_PRECISION_HINT": "f32"}})
-    options.add_provider_for_devices(devices, {"load_config": settings})
+    precision = json.dumps({"CPU": {"INFERENCE_PRECISION_HINT": "f32"}})
+    settings.add_provider_for_devices(devices, {"load_config": precision})
