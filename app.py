@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from qa import catalog
+from qa import catalog, engines
 from qa.errors import InputError, QAError
 from ui import zero_gpu
 from ui.limits import PUBLIC_REQUESTS_A_MINUTE, Limits
@@ -93,8 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine",
         metavar="E",
-        help="what runs models: cpu, openvino, cuda, coreml or directml, where it is installed, "
-        "or auto for the fastest of them (QA_ENGINE, else cpu)",
+        help=engines.HELP,
     )
     _add_limits(parser)
     parser.add_argument(

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qa import catalog, commands
+from qa import catalog, commands, engines
 from qa.errors import InputError, QAError
 
 
@@ -63,8 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--engine",
             metavar="E",
-            help="what runs the model: cpu, openvino, cuda, coreml or directml, where it is "
-            "installed, or auto for the fastest of them (QA_ENGINE, else cpu)",
+            help=engines.HELP,
         )
 
     ask = add("ask", commands.ask, "Answer a question from a text.")

@@ -26,6 +26,10 @@ _PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
+HELP = (  # of the flag --engine
+    "what runs models: cpu, openvino, cuda, coreml or directml, where it is installed, or auto for "
+    "the fastest of them (QA_ENGINE, else cpu)"
+)
 NO_MEMORY = "There is not enough memory; close other programs or choose a smaller model."
 NAMES = tuple(_PROVIDERS)
 _PLUGIN = "onnxruntime_ep_openvino"  # pip install onnxruntime-ep-openvino
@@ -84,9 +88,10 @@ def options(threads: int | None = None) -> ort.SessionOptions:
     # "session.x64quantprecision" stays unset: with it ONNX Runtime 1.31 multiplies uint8 by
     # uint8 even where VNNI or AMX make that needless, at less than half the speed. The bundled
     # weights cannot saturate 16 bits (training/quantize.py).
-    # The arena keeps the largest window's memory for ever and grows with every new length
-    # (microsoft/onnxruntime#11627).
-    settings.enable_cpu_mem_arena = False
+    # Memory of a run comes from ONNX Runtime's arena, which keeps what a few windows need. Without
+    # it glibc keeps far more: several visitors at once left it with a gigabyte in unused pieces.
+    # Memory patterns would add a block for every new length (microsoft/onnxruntime#11627).
+    settings.enable_mem_pattern = False
     settings.log_severity_level = 4  # `session` says what goes wrong
     return settings
 

@@ -30,8 +30,8 @@ class Fault:
 
 class BadServer(ThreadingHTTPServer):
     """Serves a folder. `faults` holds, by the end of a path, what goes wrong with the next requests
-    for it, the last one for good; `requests` are the paths and Range headers asked for; `sent` the
-    bytes of all bodies."""
+    for it, the last one for good; `hurry`, once set, ends all pauses; `requests` are the paths and
+    Range headers asked for; `sent` the bytes of all bodies."""
 
     daemon_threads = True
 
@@ -40,11 +40,13 @@ class BadServer(ThreadingHTTPServer):
         self.root = root
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
+        self.hurry = threading.Event()
         self.requests: list[tuple[str, str]] = []
         self.sent = 0
 
     def fails(self, path: str, *faults: Fault) -> None:
         self.faults[path] = deque(faults)
+        self.hurry.clear()
 
     def asked(self, path: str) -> list[str]:
         """The Range headers of all requests for paths that end so."""
@@ -101,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         for at in range(0, len(body), 1 << 15):
             self.wfile.write(body[at : at + (1 << 15)])
             server.sent += len(body[at : at + (1 << 15)])
-            time.sleep(fault.pause)
+            server.hurry.wait(fault.pause)
 
     def _headers(self, headers: dict[str, str]) -> None:
         for name, value in headers.items():

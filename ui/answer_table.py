@@ -13,7 +13,7 @@ import gradio as gr
 from qa import answer_sheet
 from qa.answer_sheet import Row
 from qa.questionnaire import MOST_QUESTIONS
-from ui.text import carried, counted, escaped
+from ui.text import counted, escaped
 
 NOTHING_ASKED = (
     '<div class="vb-empty vb-teach"><p>The answers will fill a table here.</p><ul>'
@@ -108,24 +108,24 @@ def _cell(row: Row, number: int, column: str) -> str | float | None:
         case "#":
             return number
         case "Question":
-            return carried(row.item.question)
+            return row.item.question
         case "Answer":
-            return carried(best.text) if best else ""
+            return best.text if best else ""
         case "Score":
             return round(best.score, 3) if best else None
         case "No answer":
             chance = row.result.no_answer if row.result else None
             return None if chance is None else round(chance, 3)
         case "Expected":
-            return carried(" | ".join(row.item.references or ()))
+            return " | ".join(row.item.references or ())
         case "EM":
             return row.exact_match()
         case "F1":
             f1 = row.f1()
             return None if f1 is None else round(f1, 3)
         case "Passage":
-            return carried(row.item.source)
+            return row.item.source
         case "Page":
             return row.item.passage.page_at(best.start) if best else None
         case _:
-            return carried(row.error)
+            return row.error
