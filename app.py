@@ -20,7 +20,11 @@ from typing import Any, NoReturn
 from qa import catalog, engines
 from qa.errors import InputError, QAError
 from ui import zero_gpu
-from ui.limits import PUBLIC_REQUESTS_A_MINUTE, Limits
+from ui.limits import PUBLIC_REQUESTS_A_MINUTE, REQUESTS_A_QUESTION, Limits
+
+# Whose open files and earlier questions are kept: those who asked last. Each takes a fifth of a
+# megabyte and what they sent.
+VISITORS_KEPT = 500
 
 _VARIABLES = """\
 environment variables:
@@ -31,6 +35,7 @@ environment variables:
   GRADIO_ROOT_PATH  path below which a reverse proxy offers the app, such as /verbatim
   GRADIO_TEMP_DIR   folder for files while they are being opened, instead of the system's
 """
+_OWN_ADDRESSES = ("127.0.0.1", "::1", "localhost")  # where no other computer comes in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.mcp and importlib.util.find_spec("mcp") is None:
             raise QAError('--mcp needs one more library: pip install "mcp<2".')
-        if options.port is not None:
-            _check_free(options.host, options.port)
+        _check_address(options.host, options.port)
         _serve(options)
     except InputError as error:
         return _complain(error, 2)
@@ -69,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--host",
-        default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        default=os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1",
         help="address to listen on, 0.0.0.0 to let other computers in "
         "(GRADIO_SERVER_NAME, else 127.0.0.1)",
     )
@@ -105,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-fetch",
         action="store_true",
-        help="let visitors neither fetch nor remove models (always so with --share and on a "
-        "Hugging Face Space)",
+        help="let visitors neither fetch nor remove models (always so where other computers are "
+        "let in: with another --host, with --share, on a Hugging Face Space)",
     )
     parser.add_argument(
         "--log",
@@ -144,9 +148,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--rate-limit",
         type=_number_of("requests", least=0),
         metavar="N",
-        help="let a visitor make N requests a minute, of which a question on the page takes two; "
-        f"0: as many as they like ({PUBLIC_REQUESTS_A_MINUTE} with --share and on a Hugging Face "
-        "Space, else 0)",
+        help="let a visitor make N requests a minute, of which a question on the page takes up to "
+        f"{REQUESTS_A_QUESTION}; 0: as many as they like ({PUBLIC_REQUESTS_A_MINUTE} with --share "
+        "and on a Hugging Face Space, else 0)",
     )
 
 
@@ -170,8 +174,8 @@ def _is_public(options: argparse.Namespace) -> bool:
 
 
 def _may_fetch(options: argparse.Namespace) -> bool:
-    """Say whether visitors may fetch and remove models: never where anybody can visit."""
-    return not (options.no_fetch or _is_public(options))
+    """Say whether visitors may fetch, remove and add models: only who sits at this computer."""
+    return options.host in _OWN_ADDRESSES and not (options.no_fetch or _is_public(options))
 
 
 def _port(text: str) -> int:
@@ -198,17 +202,21 @@ def _auth(text: str) -> tuple[str, str]:
     return user, password
 
 
-def _check_free(host: str, port: int) -> None:
-    """Raise QAError where this address cannot be listened on; Gradio would say so late and at
-    length."""
+def _check_address(host: str, port: int | None) -> None:
+    """Raise QAError where this address cannot be listened on, at this or, where it is None, at any
+    port; Gradio would say so late and at length."""
+    at = f"{host} port {port}" if port else host
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
+    except UnicodeError as error:
+        raise QAError(f"{host} is no address; choose another with --host.") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = f"Port {port} is in use; choose another with --port."
         else:
-            reason = f"{host} port {port} cannot be listened on: {error.strerror}."
+            why = str(error.strerror).partition(" (")[0]
+            reason = f"{at} cannot be listened on ({why}); choose another with --host or --port."
         raise QAError(reason) from error
 
 
@@ -253,6 +261,7 @@ def _serve(options: argparse.Namespace) -> None:
             "routes": [gate.health(readers, closing)],
         },
         max_file_size=limits.file_bytes,
+        state_session_capacity=VISITORS_KEPT,
         ssr_mode=False,
         quiet=True,
         prevent_thread_lock=True,

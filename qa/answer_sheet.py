@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,19 +93,36 @@ def ask(
 ) -> Generator[Row, None, None]:
     """Answer one item after the other: return rows that are `finished`, and while a passage is read
     others that are not, as many as `Reader.stream` gives results so far. What is wrong with an item
-    stands in its row."""
+    stands in its row.
+
+    Raises QAError where all together takes more than the reader's `max_seconds`, pauses included.
+    """
+    deadline = time.monotonic() + reader.max_seconds
     none = may_be_none(items)
     for item in items:
-        try:
-            item.check()
-            for result in reader.stream(item.question, item.passage.text, top_k, pause=pause):
-                yield Row(item, result, may_be_none=none)
-        except StoppedError:
-            raise
-        except QAError as error:
-            if isinstance(error, InputError) and error.field == "top_k":
-                raise  # is wrong with all of them
-            yield Row(item, error=str(error), may_be_none=none)
+        for row in _rows(reader, item, top_k, pause, none):
+            yield row
+            done = row.finished and item is items[-1]
+            if not done and time.monotonic() > deadline:
+                raise QAError(
+                    f"Answering takes longer than {reader.max_seconds:,} seconds, the limit here; "
+                    "ask these questions in parts."
+                )
+
+
+def _rows(
+    reader: Reader, item: Item, top_k: int, pause: float, none: bool
+) -> Generator[Row, None, None]:
+    try:
+        item.check()
+        for result in reader.stream(item.question, item.passage.text, top_k, pause=pause):
+            yield Row(item, result, may_be_none=none)
+    except StoppedError:
+        raise
+    except QAError as error:
+        if isinstance(error, InputError) and error.field == "top_k":
+            raise  # is wrong with all of them
+        yield Row(item, error=str(error), may_be_none=none)
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Any]:

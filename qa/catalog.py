@@ -140,16 +140,17 @@ def find(name: str | Path) -> ModelCard:
     for card in cards:
         if name == card.name or name in card.aliases:
             return card
-    folder = Path(name)
     # A bare word is a name, never a folder that happens to lie in the working directory.
-    if (len(folder.parts) > 1 or folder.is_absolute()) and folder.is_dir():
-        return read_card(folder)
+    if isinstance(name, Path) or any(sep in name for sep in (os.sep, os.altsep) if sep):
+        folder = Path(name)
+        if folder.is_dir():
+            return read_card(folder)
     if published.find(str(name)):
         raise InputError(f"{name} is not installed; fetch it with: python -m qa fetch {name}")
     known = ", ".join(card.name for card in cards) or "none"
     raise InputError(
         f"There is no model {str(name)!r}; choose one of those installed ({known}) "
-        "or a model's folder."
+        "or a model's folder, such as ./mine."
     )
 
 

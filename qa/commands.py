@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from qa.documents import Document
+    from qa.reader import Reader
 
 
 def ask(options: argparse.Namespace) -> None:
@@ -60,8 +61,11 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.limit is not None:
         examples = squad.spread(examples, options.limit)
     reader = Reader.load(options.model, engine=options.engine)
+    conditions = _conditions(reader, options)
     show, started, found = terminal.count_questions(len(examples)), time.monotonic(), {}
-    for outcome in evaluation.outcomes(reader, examples, options.protocol, options.resume):
+    for outcome in evaluation.outcomes(
+        reader, examples, options.protocol, options.resume, conditions
+    ):
         found[outcome.id] = outcome
         show(len(found))
     if options.predictions:
@@ -71,16 +75,7 @@ def evaluate(options: argparse.Namespace) -> None:
         "model": reader.card.name,
         **evaluation.figures(examples, found),
         "seconds": round(time.monotonic() - started, 3),
-        "repeat": {
-            "file": options.file.name,
-            "file_sha256": _sha256(options.file),
-            "model_sha256": _sha256(reader.card.folder / "model.onnx"),
-            "engine": reader.engine,
-            "protocol": options.protocol,
-            "long": options.long,
-            "limit": options.limit,
-            "versions": {name: version(name) for name in ("numpy", "onnxruntime", "tokenizers")},
-        },
+        "repeat": {"file": options.file.name, **conditions, "limit": options.limit},
     }
     if options.json:
         _print_json(report)
@@ -90,6 +85,20 @@ def evaluate(options: argparse.Namespace) -> None:
     for name in ("expected_calibration_error", "right_paragraph", "has_answer", "no_answer"):
         if name in report:
             print(f"{name.replace('_', ' ')}: {_readable(report[name])}")
+
+
+def _conditions(reader: Reader, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the outcome of a question depends on."""
+    return {
+        "file_sha256": _sha256(options.file),
+        "model_sha256": _sha256(reader.card.folder / "model.onnx"),
+        "temperature": reader.card.temperature,
+        "null_bias": reader.card.null_bias,
+        "engine": reader.engine,
+        "protocol": options.protocol,
+        "long": options.long,
+        "versions": {name: version(name) for name in ("numpy", "onnxruntime", "tokenizers")},
+    }
 
 
 def bench(options: argparse.Namespace) -> None:

@@ -87,7 +87,7 @@ def read(path: Path, limits: Limits = LIMITS) -> Document:
         kind = _kind(path, head)
         document = _plain(path) if kind == "text" else _parsed(path, kind, limits)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{name} cannot be read: {error.strerror}.") from error
     if not document.text.strip():
         raise InputError(
             f"{name} has pictures of text but no text; have it recognized (OCR) first."

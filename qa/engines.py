@@ -67,7 +67,7 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
     """
     settings = options(threads)
     try:
-        if engine == "openvino":
+        if engine == "openvino" and _PROVIDERS[engine] not in ort.get_available_providers():
             _add_plugin(settings)
             return ort.InferenceSession(path, settings)
         providers = list(dict.fromkeys((_PROVIDERS[engine], _PROVIDERS["cpu"])))

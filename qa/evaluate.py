@@ -33,13 +33,18 @@ class Outcome:
 
 
 def outcomes(
-    reader: Reader, examples: Iterable[Example], protocol: str, journal: Path | None = None
+    reader: Reader,
+    examples: Iterable[Example],
+    protocol: str,
+    journal: Path | None = None,
+    conditions: Mapping[str, Any] | None = None,
 ) -> Iterator[Outcome]:
-    """Answer every example in turn, skipping those the journal has.
+    """Answer every example in turn, skipping those the journal has. `conditions` are what else
+    outcomes depend on, as JSON has it: a journal of other ones is not gone on with.
 
     Raises InputError where the journal is of another run, QAError where it cannot be written.
     """
-    run = {"model": reader.card.name, "protocol": protocol}
+    run = {"model": reader.card.name, "protocol": protocol} | dict(conditions or {})
     done = _read_journal(journal, run) if journal and journal.exists() else {}
     try:
         with journal.open("a", encoding="utf-8") if journal else nullcontext() as log:
@@ -69,7 +74,7 @@ def _outcome(reader: Reader, example: Example, protocol: str) -> Outcome:
     return Outcome(example.id, best.text, best.score, result.no_answer, right)
 
 
-def _read_journal(journal: Path, run: Mapping[str, str]) -> dict[str, Outcome]:
+def _read_journal(journal: Path, run: Mapping[str, Any]) -> dict[str, Outcome]:
     """Return what a journal has. The line that a run was stopped in is cut off."""
     try:
         text = journal.read_text(encoding="utf-8")

@@ -39,6 +39,8 @@ class Kept(Generic[_Key, _Value]):
         with self._lock:
             if key in self._values:
                 self._tokens -= _tokens(self._values.pop(key))
+            if _tokens(value) > self._most:
+                return
             self._values[key] = value
             self._tokens += _tokens(value)
             while self._tokens > self._most:

@@ -88,7 +88,7 @@ class Session:
             feeds[name] = row[None].astype(dtype, copy=False)
         try:
             outputs = self._session.run(self._outputs, feeds)
-        except Exception as error:  # as above
+        except Exception as error:  # its exceptions have no common base
             raise QAError("The model could not read this window; install it again.") from error
         start, end = (np.asarray(output, np.float32).reshape(-1)[:length] for output in outputs)
         return WindowLogits(window.first, window.count, window.offset, start, end)

@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import httpx
+
 from qa import download
 from qa.errors import InputError
 from qa.published import Published, RemoteFile
@@ -51,21 +53,29 @@ class Source:
 
 
 def _address_or_folder(mirror: str) -> str | Path:
-    if "://" not in mirror:
-        folder = Path(mirror).expanduser()
+    if _is_address(mirror):
+        return mirror.rstrip("/")
+    if mirror.startswith("file:///"):
+        folder = Path(url2pathname(mirror.removeprefix("file://")))
+    elif "://" in mirror:
+        raise InputError(
+            "The mirror cannot be used: give a folder, or a whole address such as "
+            "https://example.org/models."
+        )
     else:
-        try:
-            address = urlsplit(mirror)
-        except ValueError:
-            raise InputError(f"The mirror {mirror} is not an address.") from None
-        if address.scheme in ("http", "https") and address.hostname:
-            return mirror.rstrip("/")
-        if address.scheme != "file":
-            raise InputError(
-                f"The mirror {mirror} cannot be used: give a folder, or an address that begins "
-                "with http:// or https://."
-            )
-        folder = Path(url2pathname(address.path))
+        folder = Path(mirror).expanduser()
     if not folder.is_dir():
         raise InputError(f"The mirror {mirror} cannot be used: there is no such folder.")
     return folder
+
+
+def _is_address(mirror: str) -> bool:
+    """Say whether this is an http(s) address, with a name and a port that can be asked."""
+    try:
+        port = urlsplit(mirror).port
+        address = httpx.URL(mirror)
+        return (
+            address.scheme in ("http", "https") and bool(address.host.encode("idna")) and port != 0
+        )
+    except (httpx.InvalidURL, ValueError):
+        return False

@@ -43,6 +43,16 @@ def test_models_are_found_by_name_alias_and_folder(
     assert [card.name for card in catalog.models()] == [catalog.DEFAULT, "copy"]
 
 
+def test_a_folder_in_the_working_directory_is_named_as_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    for name in ("./copy", "copy/", Path("copy")):
+        assert catalog.find(name).folder == folder.resolve()
+    with pytest.raises(InputError, match="There is no model 'copy'"):
+        catalog.find("copy")
+
+
 def test_a_folder_without_a_card_is_taken_for_a_bert_model(folder: Path) -> None:
     (folder / "model.json").unlink()
     card = catalog.read_card(folder)

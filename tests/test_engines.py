@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from qa import InputError, Reader, engines
@@ -39,6 +40,14 @@ def test_auto_is_an_engine_that_runs(monkeypatch: pytest.MonkeyPatch, reader: Re
     assert fastest.engine in real
     answer, theirs = (each.answer("Who?", "Ada wrote it.").answers[0] for each in (reader, fastest))
     assert theirs.text == answer.text
+
+
+def test_openvino_that_is_built_in_needs_no_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime is asked for its own, and says here that it has none."""
+    own = ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: own)
+    with pytest.warns(UserWarning, match="'OpenVINOExecutionProvider' is not in available"):
+        Reader.load(engine="openvino")
 
 
 def test_the_environment_names_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:

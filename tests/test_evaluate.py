@@ -66,6 +66,8 @@ def test_a_journal_of_another_run_is_refused(reader: Reader, tmp_path: Path) -> 
     list(outcomes(reader, EXAMPLES[:1], "app", journal))
     with pytest.raises(InputError, match="other options"):
         list(outcomes(reader, EXAMPLES[:1], "squad", journal))
+    with pytest.raises(InputError, match="other options"):
+        list(outcomes(reader, EXAMPLES[:1], "app", journal, {"long": True}))
     journal.write_text("not a journal", encoding="utf-8")
     with pytest.raises(InputError, match="not a journal"):
         list(outcomes(reader, EXAMPLES[:1], "app", journal))

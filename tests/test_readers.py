@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qa import InputError, QAError, catalog
+from ui import endpoint
 from ui.limits import Limits
 from ui.readers import Readers
 
@@ -25,6 +26,19 @@ def folder(tmp_path: Path) -> Path:
     card |= {"name": "own", "title": "My own", "aliases": []}
     (own / "model.json").write_text(json.dumps(card), encoding="utf-8")
     return own
+
+
+def test_the_limits_hold_for_every_model(folder: Path) -> None:
+    readers = Readers(catalog.DEFAULT, Limits(characters=100, seconds=7))
+    readers.add(folder)
+    for name in (None, "own"):
+        assert (readers.get(name).max_characters, readers.get(name).max_seconds) == (100, 7)
+
+
+def test_the_list_says_which_model_answers_by_default(folder: Path) -> None:
+    listed = endpoint.models_with(Readers(folder))()["models"]
+    assert {catalog.DEFAULT, "own"} <= {model["name"] for model in listed}
+    assert [model["name"] for model in listed if model["default"]] == ["own"]
 
 
 def test_a_folder_is_offered_once_it_is_added(readers: Readers, folder: Path) -> None:

@@ -133,7 +133,7 @@ def test_without_an_f1_there_is_no_plot() -> None:
 def test_one_model_is_led_to_more() -> None:
     html = side_by_side.draw_invitation([entry("one").card])
     assert "One model is installed, One, so there is nothing" in html
-    assert '<a href="models">Models</a>' in html
+    assert 'The page <a href="models">Models</a> lists others.' in html
     html = side_by_side.draw_invitation([entry("one").card, entry("two").card])
     assert "all 2 installed models" in html
     assert "One, Two." in html

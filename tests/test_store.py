@@ -407,11 +407,26 @@ def test_a_folder_that_lacks_a_file_or_has_another(server: BadServer, models: Pa
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize(
-    "mirror", ["/no/such/folder", "ftp://127.0.0.1/", "http://", "http://[::1", "s3://bucket"]
+    "mirror",
+    [
+        *("/no/such/folder", "file:///no/such/folder", "ftp://user:secret@127.0.0.1/"),
+        *(
+            "s3://bucket",
+            "http://",
+            "http://[::1",
+            "http://mirror:abc",
+            "http://user:secret@mirror:0",
+        ),
+        *("http://mirror:99999", "http://mirror..example", "http://mirror\t.example"),
+    ],
 )
-def test_what_is_no_mirror(mirror: str, models: Path) -> None:
-    with pytest.raises(InputError, match="mirror"):
+def test_what_is_no_mirror(mirror: str, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"The mirror .*(give a folder|no such folder)") as caught:
         store.fetch(NAME, mirror=mirror)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("QA_MIRROR", mirror)
+    monkeypatch.setenv("QA_PREINSTALL", NAME)
+    assert [str(error) for error in store.preinstall()] == [str(caught.value)]
     assert not models.exists()
 
 

@@ -8,6 +8,7 @@ are joined (both made by `python -m training.sets`). Neither may hold what the m
 nor what it is reported on.
 
 The model runs once; its logits are kept in --logits, so that rules can be compared without it.
+Those of another model or of other questions are refused.
 Scores are a softmax over spans' logits divided by the temperature, and no answer is one more
 outcome, with the null bias for its logit (qa/spans.py).
 
@@ -18,6 +19,7 @@ that of top answers to answerable questions, the mean of single paragraphs and j
 """
 
 import argparse
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,8 +61,14 @@ class Evidence:
 
 def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidence:
     """Gather evidence, from the logits in the file or, if there is none, from the model, which
-    fills it."""
-    stored = _run(reader, examples, file) if not file.exists() else np.load(file)
+    fills it.
+
+    Raises ValueError where the file's logits are another model's or of other questions.
+    """
+    said_by = _fingerprint(reader, examples)
+    stored = _run(reader, examples, said_by, file) if not file.exists() else np.load(file)
+    if str(stored["fingerprint"]) != said_by:
+        raise ValueError(f"{file} is of another model or other questions: name another --logits.")
     windows = _unpack(stored)
     logit, mass, right = [], [], []
     for example in examples:
@@ -80,7 +88,17 @@ def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidenc
     return Evidence(np.array(logit), np.array(mass).T, np.array(right), answerable)
 
 
-def _run(reader: Reader, examples: Sequence[Example], file: Path) -> dict[str, np.ndarray]:
+def _fingerprint(reader: Reader, examples: Sequence[Example]) -> str:
+    """Tell a model and what it is asked from all others."""
+    digest = hashlib.sha256((reader.card.folder / "model.onnx").read_bytes())
+    for example in examples:
+        digest.update(json.dumps([example.question, example.passage]).encode())
+    return digest.hexdigest()
+
+
+def _run(
+    reader: Reader, examples: Sequence[Example], fingerprint: str, file: Path
+) -> dict[str, np.ndarray]:
     """Run the model over all examples and keep what it said."""
     read = [
         list(
@@ -93,6 +111,7 @@ def _run(reader: Reader, examples: Sequence[Example], file: Path) -> dict[str, n
     ]
     windows = [window for found in read for window in found]
     stored = {
+        "fingerprint": np.array(fingerprint),
         "windows": np.array([len(found) for found in read]),
         "frames": np.array([(w.first, w.count, w.offset, len(w.start)) for w in windows]),
         "start": np.concatenate([window.start for window in windows]),

@@ -5,7 +5,8 @@
         --command "python -m qa evaluate dev.json --model MODEL --json"
 
 adds the figures of an evaluation (what `python -m qa evaluate --json` prints) to a card; one of the
-same data set and precision is replaced. What can be computed from the folder is never typed in.
+same data set, precision and protocol is replaced. What can be computed from the folder is never
+typed in.
 """
 
 import argparse

@@ -8,6 +8,7 @@ Leaves out what is asked when (batches.py) and questions that have no answer in 
 2.0's).
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -148,6 +149,17 @@ class Corpus:
         paragraph = asked.other if elsewhere else asked.paragraph
         assert paragraph is not None
         return paragraph
+
+    def fingerprint(self, questions: range | None = None) -> str:
+        """Tell these questions (default: all), with their paragraphs and answers, from others."""
+        digest = hashlib.sha256()
+        for index in range(len(self.questions)) if questions is None else questions:
+            question = self.questions[index]
+            digest.update(b"%d %d:" % (question.start, question.end) + question.ids.tobytes())
+            for paragraph in (question.paragraph, question.other):
+                ids = self.paragraphs[paragraph].ids if paragraph is not None else question.ids[:0]
+                digest.update(b"%d:" % len(ids) + ids.tobytes())
+        return digest.hexdigest()
 
     def _add(self, paragraphs: list[dict[str, Any]], tokenizer: Tokenizer) -> None:
         """Add the paragraphs and the questions of one article."""

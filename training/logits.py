@@ -10,7 +10,6 @@ Values are for the tokens of the student's tokenizer. Where a question's values 
 questions, whose fingerprint is kept. What a teacher says is found out in teacher.py.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,10 +41,8 @@ class LogitsFile:
         self.sequences: list[Asked] = []  # in the order of the values
         self._places: dict[Asked, slice] = {}
         self._size = 0
-        digest = hashlib.sha256()
         for index in questions:
             question = corpus.questions[index]
-            digest.update(question.ids.tobytes())
             for elsewhere, paragraph in enumerate((question.paragraph, question.other)):
                 if paragraph is None:
                     continue
@@ -54,8 +51,7 @@ class LogitsFile:
                 self.sequences.append(asked)
                 self._places[asked] = slice(self._size, self._size + 1 + len(ids))
                 self._size += 1 + len(ids)
-                digest.update(b"%d:" % len(ids) + ids.tobytes())
-        self._questions = digest.hexdigest()
+        self._questions = corpus.fingerprint(questions)
 
     def begin(self, teacher: str, batches: int) -> int:
         """Open to write what comes in so many batches; return how many are written already.

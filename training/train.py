@@ -10,6 +10,7 @@ Leaves out evaluation: export the model and use `python -m qa evaluate`.
 """
 
 import argparse
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -109,7 +110,8 @@ def train(args: argparse.Namespace, corpus: Corpus, loss: Loss, made_with: dict[
         "batch_tokens": args.batch_tokens,
         "longest": args.longest,
         "unanswerable": args.unanswerable,
-        "questions": len(corpus.questions),
+        "questions": corpus.fingerprint(),
+        "base": hashlib.sha256((args.base / "model.safetensors").read_bytes()).hexdigest(),
     } | made_with
     batches = Batches(
         corpus,

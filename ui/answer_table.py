@@ -12,10 +12,9 @@ import gradio as gr
 
 from qa import answer_sheet
 from qa.answer_sheet import Row
-from qa.questionnaire import MOST_QUESTIONS
 from ui.text import counted, escaped
 
-NOTHING_ASKED = (
+_NOTHING_ASKED = (
     '<div class="vb-empty vb-teach"><p>The answers will fill a table here.</p><ul>'
     "<li>A list has a question on each line; all are asked of the passage.</li>"
     "<li>A CSV has a column <code>question</code>, and if you like <code>passage</code> or "
@@ -23,7 +22,6 @@ NOTHING_ASKED = (
     "<code>answer</code>: what you expect, so that the answers are marked. Several that would be "
     "right are divided by <code>|</code>.</li>"
     "<li>A file of SQuAD’s layout has it all.</li></ul>"
-    f"<p>At most {MOST_QUESTIONS:,} questions at once.</p></div>"
 )
 
 # Widths in pixels, at which the first five stand side by side on a laptop; types.
@@ -40,6 +38,11 @@ _COLUMNS = {
     "Page": (80, "number"),
     "Trouble": (280, "str"),
 }
+
+
+def draw_invitation(most: int) -> str:
+    """Say what can be asked, at most so many questions at once."""
+    return f"{_NOTHING_ASKED}<p>At most {counted(most, 'question')} at once.</p></div>"
 
 
 def update(rows: Sequence[Row]) -> dict[str, Any]:

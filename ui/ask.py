@@ -21,12 +21,24 @@ from qa.documents import Document
 from qa.inside import Reading
 from qa.kept import Kept
 from qa.spans import WindowLogits
-from ui import answers, compare, endpoint, examples, export, fields, inside, link, log, progress
+from ui import (
+    answers,
+    compare,
+    endpoint,
+    examples,
+    export,
+    fields,
+    inside,
+    link,
+    log,
+    progress,
+    uploads,
+)
 from ui.answers import NO_PAGES
 from ui.asking import Asked, Asking, Readings
 from ui.blocks import Blocks
 from ui.desk import MOST_ANSWERS, Desk
-from ui.events import AT_ONCE, PRIVATE, READING, WAITING, Changes
+from ui.events import AT_ONCE, OPENING, PRIVATE, READING, WAITING, Changes
 from ui.history import History
 from ui.readers import Readers
 from ui.text import carried
@@ -119,7 +131,8 @@ class _AskPage:
                 *[desk.progress, desk.stop, desk.question_wrong, desk.settings_wrong],
                 *about_passage,
             ],
-            **PRIVATE,
+            show_progress_on=desk.passage,
+            **OPENING,
         ).success(None, None, None, js="() => verbatim.focusQuestion()", **PRIVATE)
         gr.on(
             [page.load, desk.ranked.submit],
@@ -157,38 +170,38 @@ class _AskPage:
         document = _pages(document, passage)
         result, settled = None, self._settled()
         seen: list[WindowLogits] = []
-        try:
-            with log.entry("page") as entry, self._turns.begin(request.session_hash) as turn:
-                reader = await to_thread.run_sync(self._readers.get, model)
-                results = turn.steps(
-                    reader, lambda mine: mine.stream(question, passage, top_k, seen=seen)
+        with self._turns.begin(request.session_hash) as turn:
+            try:
+                with log.entry("page") as entry:
+                    reader = await to_thread.run_sync(self._readers.get, model)
+                    results = turn.steps(
+                        reader, lambda mine: mine.stream(question, passage, top_k, seen=seen)
+                    )
+                    async with aclosing(results):
+                        async for so_far in results:
+                            if not so_far.complete:
+                                yield self._show_progress(so_far, passage, document, result is None)
+                            result = so_far
+                    if result is not None:
+                        entry.read(result)
+                        entry.outcome = "answered" if result.complete else "stopped"
+            except QAError as error:
+                if result is None:
+                    settled |= self._refuse(error)
+                else:  # what was found before it went wrong stays
+                    settled[self._desk.passage_wrong] = answers.draw_error(str(error))
+            if result is not None and not turn.superseded:
+                asked = Asked(question, passage, model, None if result.complete else result.read)
+                reading = await to_thread.run_sync(
+                    Reading.of, reader, question, passage, seen[: result.read]
                 )
-                async with aclosing(results):
-                    async for so_far in results:
-                        if not so_far.complete:
-                            yield self._show_progress(so_far, passage, document, result is None)
-                        result = so_far
-                if result is not None:
-                    entry.read(result)
-                    entry.outcome = "answered" if result.complete else "stopped"
-        except QAError as error:
-            if result is None:
-                settled |= self._refuse(error)
-            else:  # what was found before it went wrong stays
-                settled[self._desk.passage_wrong] = answers.draw_error(str(error))
+                self._readings.put((ref(reader), asked), reading)
         if turn.superseded:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         elif result is None:
             yield {self._desk.ranked: answers.NOTHING_FOUND, self._desk.asked_of: None} | settled
         else:
             history = history.with_question(question, passage)
-            asked = Asked(question, passage, model, None if result.complete else result.read)
-            self._readings.put(
-                (ref(reader), asked),
-                await to_thread.run_sync(
-                    Reading.of, reader, question, passage, seen[: result.read]
-                ),
-            )
             yield settled | {
                 self._desk.ranked: answers.draw_answers(
                     result,
@@ -266,7 +279,7 @@ class _AskPage:
         except QAError as error:
             return {self._desk.passage_wrong: answers.draw_error(str(error))}
         finally:
-            Path(file).unlink(missing_ok=True)
+            uploads.remove(Path(file))
         self._turns.supersede(request.session_hash)
         document = Document(carried(document.text), document.pages)
         return (

@@ -15,7 +15,8 @@ from ui.text import carried, sendable
 class Blocks(gr.Blocks):
     """Gradio's, except that calls by position, too, may leave out what has a default; that files
     are what somebody sent, never addresses to fetch them from; that no mishap writes what people
-    wrote to the log; and that every reply can be written as JSON."""
+    wrote to the log; that every reply can be written as JSON; and that a call of a program, which
+    no other follows, leaves no session behind."""
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any
@@ -39,8 +40,17 @@ class Blocks(gr.Blocks):
             log.mishap(error)
             message = "This request cannot be answered; reload the page or mend the call."
             raise gr.Error(message, print_exception=False) from error
+        finally:
+            self._forget(named.get("session_hash"), named.get("event_id"))
         done["data"] = sendable(done["data"])
         return done
+
+    def _forget(self, session: str | None, event: str | None) -> None:
+        """Drop the session that Gradio makes for a program's call and names like it. It holds the
+        settings of every component and all that was sent."""
+        if session and session == event:
+            self.state_holder.session_data.pop(session, None)
+            self.state_holder.time_last_used.pop(session, None)
 
 
 def _check_sent(file: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         with turns.begin(request.session_hash) as turn:
             try:
                 for entries in _compare("compare", readers, turn.wanted, question, passage, top_k):
-                    if not comparison.over(entries):
+                    if not (turn.superseded or comparison.over(entries)):
                         drawn = side_by_side.draw(entries, question)
                         yield {shown: drawn, stop: gr.update(interactive=True)}
                 drawn = side_by_side.draw(entries, question)

@@ -42,7 +42,7 @@ class Desk:
     def _build_texts(self, readers: Readers, offered: Sequence[examples.Example]) -> None:
         first = offered[0].passage
         self.texts = fields.texts("Try a text", [example.title for example in offered])
-        with gr.Column(elem_id="vb-text"):
+        with gr.Column(elem_id="vb-text", elem_classes="vb-text"):
             self.passage = gr.Textbox(
                 first,
                 label="Passage",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,13 +71,7 @@ def answer_many_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             reader = readers.get(model).wanted_while(presence.of_caller())
             items = questionnaire.read(questions, Document(passage), most=readers.limits.questions)
             rows = []
-            deadline = time.monotonic() + readers.limits.seconds
             for row in answer_sheet.ask(reader, items, 1 if top_k is None else top_k):
-                if time.monotonic() > deadline:
-                    raise QAError(
-                        f"Answering takes longer than {readers.limits.seconds:,} seconds, the "
-                        "limit here; ask these questions in parts."
-                    )
                 rows.append(row)
                 if row.result:
                     entry.read(row.result)
@@ -117,6 +110,11 @@ def models_with(readers: Readers) -> Callable[[], dict[str, Any]]:
         cards = readers.cards()
         there = {card.name for card in cards}
         others = [card for card in catalog.not_installed() if card.name not in there]
-        return {"models": [card.to_dict() for card in [*cards, *others]]}
+        default = readers.default.card.name  # here, whichever that is elsewhere
+        return {
+            "models": [
+                card.to_dict() | {"default": card.name == default} for card in [*cards, *others]
+            ]
+        }
 
     return models

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData
 
 from ui.readers import Readers
 
@@ -47,7 +48,7 @@ def texts(label: str, titles: Sequence[str]) -> gr.Dataset:
 
 def opener(label: str, *, multiple: bool = False) -> gr.UploadButton:
     """Make the button that opens files, to stand in the corner of a text box."""
-    return gr.UploadButton(
+    button = gr.UploadButton(
         label,
         file_count="multiple" if multiple else "single",
         size="sm",
@@ -55,6 +56,13 @@ def opener(label: str, *, multiple: bool = False) -> gr.UploadButton:
         scale=0,
         min_width=0,
     )
+    # Gradio's own makes an empty file besides, which nobody removes.
+    button._process_single_file = _path  # type: ignore[assignment, method-assign]
+    return button
+
+
+def _path(file: FileData) -> str:
+    return file.path
 
 
 def note() -> gr.HTML:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui import log
+from ui import log, uploads
 from ui.closing import Closing
 from ui.limits import Limits
 from ui.readers import Readers
@@ -67,7 +67,8 @@ class Gate:
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            with uploads.tidied():
+                await self._app(scope, receive, noting)
         except Exception as error:  # noqa: BLE001 - this is where they end
             log.mishap(error)
             if not begun:

@@ -89,13 +89,15 @@ def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:
             logit of the best span, won), candidates (the best spans, like chosen, overlaps left in)
             and no_answer. Offsets are in code points.
         """
-        span = None if start is None or end is None else (start, end)
         with telling(), log.entry("/look_inside") as entry:
+            if (start is None) != (end is None):
+                raise InputError("Give both start and end, or neither.")
+            span = None if start is None or end is None else (start, end)
             reader = readers.get(model).wanted_while(presence.of_caller())
             reading = Reading(reader, question, passage)
             for read in reading.run():
                 entry.windows = read
-            inside = reading.look(rank or 1, span=span)
+            inside = reading.look(1 if rank is None else rank, span=span)
             entry.questions, entry.tokens = 1, len(reading)
             entry.outcome = "answered"
         return inside.to_dict()
@@ -116,7 +118,7 @@ def _draw(
             reading = Reading(
                 reader.wanted_while(wanted), asked.question, asked.passage, asked.windows
             )
-            yield from _read(reading)
+            yield from _read(reading, wanted)
             readings.put(key, reading)
         drawn = evidence.draw(reading.look(rank), asked.passage, stopped=asked.windows is not None)
     except InputError:
@@ -127,14 +129,14 @@ def _draw(
         yield drawn
 
 
-def _read(reading: Reading) -> Iterator[str]:
-    """Read; draw now and then how far that is."""
+def _read(reading: Reading, wanted: Callable[[], bool]) -> Iterator[str]:
+    """Read; draw now and then how far that is, as long as it is wanted."""
     with log.entry("look inside") as entry:
         entry.questions, entry.tokens = 1, len(reading)
         due = time.monotonic() + SHOW_EVERY
         for read in reading.run():
             entry.windows = read
-            if time.monotonic() >= due:
+            if time.monotonic() >= due and wanted():
                 yield evidence.draw_progress(read, reading.windows)
                 due = time.monotonic() + SHOW_EVERY
         entry.outcome = "answered"

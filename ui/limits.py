@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# On hosts that anybody can visit, unless the flag says otherwise. A question on the page is two
-# requests, one over the API is one.
+# On hosts that anybody can visit, unless the flag says otherwise.
 PUBLIC_REQUESTS_A_MINUTE = 120
+# That a question on the page takes, at most: a new passage is counted, the question asked, what was
+# compared makes way, Look inside follows, twice where another answer than the best one was chosen.
+# Over the API it takes one.
+REQUESTS_A_QUESTION = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from qa import InputError, QAError, Reader, answer_sheet, documents, questionnai
 from qa.answer_sheet import Row
 from qa.documents import Document
 from qa.questionnaire import Item
-from ui import answer_table, answers, endpoint, fields, log, masthead, progress
+from ui import answer_table, answers, endpoint, fields, log, masthead, progress, uploads
 from ui.blocks import Blocks
-from ui.events import AT_ONCE, PRIVATE, READING, Changes
+from ui.events import AT_ONCE, OPENING, PRIVATE, READING, Changes
 from ui.many_desk import ManyDesk, samples
 from ui.readers import Readers
 from ui.text import carried
@@ -75,13 +75,15 @@ class _ManyPage:
             self._read_questions,
             desk.open_questions,
             [desk.questions, desk.questions_wrong],
-            **PRIVATE,
+            show_progress_on=desk.questions,
+            **OPENING,
         )
         desk.open_passages.upload(
             self._read_passages,
             [desk.open_passages, desk.passage, desk.shelf],
             [desk.passage, desk.shelf, desk.shelved, desk.passage_wrong],
-            **PRIVATE,
+            show_progress_on=desk.passage,
+            **OPENING,
         )
         for button, write, name, kind in (
             (desk.as_csv, _csv, "answers.csv", "text/csv"),
@@ -130,7 +132,7 @@ class _ManyPage:
                             yield self._show(rows, len(items))
                 entry.outcome = "answered" if len(rows) == len(items) else "stopped"
         except QAError as error:
-            settled |= self._refuse(error)
+            settled |= self._refuse(error, asking=bool(items))
         if turn.superseded:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         elif not items:
@@ -168,10 +170,10 @@ class _ManyPage:
     def _stop(self, request: gr.Request) -> None:
         self._turns.stop(request.session_hash)
 
-    def _refuse(self, error: QAError) -> Changes:
-        """Say what is wrong beside the field it concerns."""
+    def _refuse(self, error: QAError, *, asking: bool) -> Changes:
+        """Say what is wrong beside the field it concerns: once all can be asked, the questions."""
         beside = {"passage": self._desk.passage_wrong, "model": self._desk.model_wrong}
-        field = error.field if isinstance(error, InputError) else "model"
+        field = error.field if isinstance(error, InputError) else "" if asking else "model"
         wrong = beside.get(field or "", self._desk.questions_wrong)
         return {wrong: answers.draw_error(str(error))}
 
@@ -209,7 +211,7 @@ class _ManyPage:
         except QAError as error:
             return {self._desk.questions_wrong: answers.draw_error(str(error))}
         finally:
-            Path(file).unlink(missing_ok=True)
+            uploads.remove(Path(file))
         return {self._desk.questions: text, self._desk.questions_wrong: ""}
 
     def _read_passages(self, files: list[str], passage: str, shelf: dict[str, Document]) -> Changes:
@@ -221,9 +223,9 @@ class _ManyPage:
                 document = documents.read(file, self._readers.files)
                 shelf[file.name] = Document(carried(document.text), document.pages)
             except QAError as error:
-                wrong = answers.draw_error(str(error))
+                wrong += answers.draw_error(str(error))
             finally:
-                file.unlink(missing_ok=True)
+                uploads.remove(file)
         changes: Changes = {
             self._desk.shelf: shelf,
             self._desk.shelved: answer_table.draw_shelf(shelf),

@@ -38,7 +38,7 @@ class ManyDesk:
             with gr.Column(scale=5, min_width=320, elem_id="vb-asking"):
                 self._build_asking(readers, offered)
             with gr.Column(scale=7, min_width=320, elem_id="vb-answering"):
-                self._build_answering()
+                self._build_answering(readers.limits.questions)
         self.shelf = gr.State({})  # the passages that were opened, by file name
         self.rows = gr.State(())  # what can be downloaded
 
@@ -73,10 +73,10 @@ class ManyDesk:
             )
         self.model_wrong = fields.note()
 
-    def _build_answering(self) -> None:
+    def _build_answering(self, most: int) -> None:
         self.progress, self.stop = fields.going()
         self.summary = gr.HTML(
-            answer_table.NOTHING_ASKED,
+            answer_table.draw_invitation(most),
             html_template="<h2>Answers</h2>${value}",
             js_on_load="verbatim.many();",
             elem_id="vb-summary",

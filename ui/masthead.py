@@ -14,7 +14,7 @@ SHORTCUTS = {
     "Enter": "in Question: ask",
     "/": "go to Question",
     "↓ ↑": "choose an answer, from Question or in the list",
-    "c": "copy the chosen answer",
+    "c": "in the list: copy the chosen answer",
     "Esc": "stop reading",
     "?": "show this list",
 }

@@ -20,21 +20,30 @@ const verbatim = (() => {
     requestAnimationFrame(() => { find("#vb-said").textContent = sentence; });
   };
 
-  const copy = async (text) => {
+  // Returns whether the text was copied.
+  const write = async (text) => {
     try {
-      return await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(text);
+      return true;
     } catch {
       // Browsers give pages their clipboard over https and on the same computer only.
     }
+    const before = document.activeElement;
     const box = document.createElement("textarea");
     box.value = text;
     document.body.append(box);
     box.select();
-    document.execCommand("copy");
+    const done = document.execCommand("copy");
     box.remove();
+    before?.focus({ preventScroll: true });
+    return done;
   };
 
-  const copied = (button, sentence) => {
+  const copy = async (button, text, sentence = "Copied") => {
+    if (!(await write(text))) {
+      say("Could not be copied; select the words and copy them");
+      return;
+    }
     say(sentence);
     button.dataset.copied = "";
     setTimeout(() => delete button.dataset.copied, 1500);
@@ -95,7 +104,9 @@ const verbatim = (() => {
     });
     element.addEventListener("click", (event) => {
       const answer = event.target.closest(".vb-answer");
-      if (answer && !event.target.closest(".vb-copy") && getSelection().isCollapsed) choose(Number(answer.dataset.rank));
+      if (!answer || event.target.closest(".vb-copy") || !getSelection().isCollapsed) return;
+      choose(Number(answer.dataset.rank));
+      answer.querySelector(".vb-choose").focus({ preventScroll: true });
     });
     addEventListener("hashchange", () => trigger("submit"));
   };
@@ -106,7 +117,7 @@ const verbatim = (() => {
     if (rank !== self.chosen) choose(rank);
   };
 
-  // The passage: its length, and files dropped on it
+  // The passage: its length; and files dropped on a text box
 
   self.count = (element, trigger) => {
     let timer;
@@ -123,18 +134,22 @@ const verbatim = (() => {
   };
 
   const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
+  const boxBelow = (event) => event.target.closest?.(".vb-text");
+  const markDrop = (box) => {
+    for (const each of document.querySelectorAll(".vb-text")) each.classList.toggle("vb-drop", each === box);
+  };
 
   document.addEventListener("dragover", (event) => {
     if (!carriesFile(event)) return;
     event.preventDefault(); // elsewhere the browser would leave the page for the file
-    find("#vb-passage")?.classList.toggle("vb-drop", Boolean(event.target.closest?.("#vb-text")));
+    markDrop(boxBelow(event));
   });
-  document.addEventListener("dragleave", () => find("#vb-passage")?.classList.remove("vb-drop"));
+  document.addEventListener("dragleave", () => markDrop());
   document.addEventListener("drop", (event) => {
-    find("#vb-passage")?.classList.remove("vb-drop");
+    markDrop();
     if (!carriesFile(event)) return;
     event.preventDefault();
-    const input = event.target.closest?.("#vb-text")?.querySelector("input[type=file]");
+    const input = boxBelow(event)?.querySelector("input[type=file]");
     if (!input) return;
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -153,8 +168,8 @@ const verbatim = (() => {
     const text = find("#vb-marked .vb-passage").textContent; // the one that the answers are from
     const short = text.length <= LONGEST_LINKED;
     const asked = button.dataset.link + (short ? `&passage=${encodeURIComponent(text)}` : "");
-    await copy(`${location.href.split("#")[0]}#${asked}`);
-    copied(button, short ? "Link copied" : "Link copied, without the passage: it is too long for a link");
+    const says = short ? "Link copied" : "Link copied, without the passage: it is too long for a link";
+    await copy(button, `${location.href.split("#")[0]}#${asked}`, says);
   };
 
   // Keys, and buttons that copy, on every page
@@ -162,10 +177,8 @@ const verbatim = (() => {
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.(".vb-copy");
     if (button?.dataset.link) await copyLink(button);
-    else if (button) {
-      await copy(button.dataset.copy);
-      copied(button, "Copied");
-    } else if (event.target.closest?.(".vb-help")) find(".vb-shortcuts").showModal();
+    else if (button) await copy(button, button.dataset.copy);
+    else if (event.target.closest?.(".vb-help")) find(".vb-shortcuts").showModal();
     else if (event.target.closest?.("#vb-stop")) (question() ?? find("#vb-ask")).focus(); // the button will be gone
     else if (event.target.closest?.("#vb-closer [role=tab]")) setTimeout(showMark);
   });
@@ -175,16 +188,17 @@ const verbatim = (() => {
   const KEYS = {
     "/": () => question()?.focus(),
     "?": () => find(".vb-shortcuts")?.showModal(),
-    c: () => find("#vb-ranked [aria-current] ~ .vb-copy")?.click(),
   };
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
+    if (event.isComposing) return; // the key is one for the input method
     const { key, target } = event;
     const list = target.closest?.("#vb-ranked .vb-answers");
     const vertical = { ArrowDown: 1, ArrowUp: -1 }[key];
     if (key === "Escape") find("#vb-stop")?.click();
     else if (vertical && list) step(vertical);
+    else if (key === "c" && list) list.querySelector("[aria-current] ~ .vb-copy")?.click();
     else if (key === "ArrowDown" && target === question() && answers().length) step(0);
     else if (KEYS[key] && !typing(target)) KEYS[key]();
     else return;

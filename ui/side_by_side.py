@@ -25,7 +25,7 @@ def draw_invitation(cards: Sequence[ModelCard]) -> str:
     if len(cards) == 1:
         says = (
             f"One model is installed, {_title(cards[0])}, so there is nothing to compare it with. "
-            'Get another on the page <a href="models">Models</a>.'
+            'The page <a href="models">Models</a> lists others.'
         )
     else:
         titles = ", ".join(map(_title, cards))

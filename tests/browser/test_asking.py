@@ -100,6 +100,10 @@ def test_an_answer_is_chosen_with_the_mouse_or_the_keyboard(visit: Visit) -> Non
     assert chosen(page) == ["2", "2"]
     expect(page.locator('.vb-answer[data-rank="2"] .vb-choose')).to_be_focused()
     assert page.locator("mark.vb-chosen").evaluate(SEEN)
+    # While an input method composes, its keys are its own.
+    for box in (question_box(page), page.locator('.vb-answer[data-rank="2"] .vb-choose')):
+        box.dispatch_event("keydown", {"key": "ArrowDown", "isComposing": True})
+        assert chosen(page) == ["2", "2"]
     ask(page, questions[1])
     expect(page.locator("#vb-said")).to_have_count(1)
     expect(page.locator('.vb-answer[data-rank="1"] [aria-current]')).to_have_count(1)
@@ -111,7 +115,10 @@ def test_answers_are_copied(visit: Visit, reader: Reader) -> None:
     page.get_by_role("button", name="Copy answer 1").click()
     expect(page.locator("#vb-said")).to_have_text("Copied")
     assert clipboard(page) == best.text
+    page.locator("#vb-marked .vb-passage").press("c")  # a key of the list alone
     page.locator('.vb-answer[data-rank="2"]').click()
+    page.wait_for_timeout(100)
+    expect(page.locator("[data-copied]")).to_have_attribute("aria-label", "Copy answer 1")
     page.keyboard.press("c")
     expect(page.locator('.vb-answer[data-rank="2"] [data-copied]')).to_have_count(1)
     assert clipboard(page) == second.text
@@ -128,6 +135,20 @@ def test_answers_are_copied(visit: Visit, reader: Reader) -> None:
     assert clipboard(page).startswith(
         f'"rank","answer","score","start","end","page"\n1,"{best.text}",'
     )
+
+
+def test_without_a_clipboard_of_its_own_the_page_copies_or_says_that_it_cannot(
+    visit: Visit,
+) -> None:
+    page = visit()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    button = page.get_by_role("button", name="Copy answer 1")
+    for can, says in (("false", "Could not be copied; select the words"), ("true", "Copied")):
+        page.evaluate(f"() => {{ document.execCommand = () => {can}; }}")
+        button.press("Enter")
+        expect(page.locator("#vb-said")).to_contain_text(says)
+        expect(page.locator("[data-copied]")).to_have_count(int(can == "true"))
+        expect(button).to_be_focused()
 
 
 def test_a_link_carries_the_question_where_no_server_sees_it(
@@ -279,6 +300,16 @@ def test_a_file_is_dropped_on_the_passage(visit: Visit) -> None:
     passage_box(page).evaluate(DROP, ["mill.zip", "PK\x03\x04 nothing"])
     expect(page.get_by_role("alert")).to_contain_text("mill.zip is a packed file")
     expect(passage_box(page)).to_have_value(re.compile("sold to Ann Reed"))
+
+
+def test_a_file_that_takes_its_time_is_seen_to_be_opened(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    file = tmp_path / "slow.pdf"
+    file.write_bytes(pdf([["The mill was sold to Ann Reed."]] * 500))
+    page.locator("#vb-text input[type=file]").set_input_files(file)
+    expect(page.locator("#vb-passage .progress-text")).to_contain_text("processing")
+    expect(passage_box(page)).to_have_value(re.compile("sold to Ann Reed"))
+    expect(page.locator("#vb-passage .progress-text")).to_have_count(0)
 
 
 def test_shortcuts_are_listed_and_keep_out_of_the_way_of_typing(visit: Visit) -> None:

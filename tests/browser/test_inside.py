@@ -172,6 +172,9 @@ def test_the_endpoint_gives_what_python_gives(client: Client, reader: Reader) ->
 def test_bad_input_gets_the_sentence(client: Client) -> None:
     for named, sentence in (
         ({"rank": 101}, "The rank must be a whole number from 1 to 100"),
+        ({"rank": 0}, "The rank must be a whole number from 1 to 100"),
+        ({"start": 0}, "Give both start and end, or neither"),
+        ({"end": 5}, "Give both start and end, or neither"),
         ({"start": 0, "end": 5}, "No answer can stand from 0 to 5"),
         ({"model": "no-such-model"}, "There is no model 'no-such-model'"),
     ):

@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from qa import Reader
 from tests.browser.axe import Form, in_both_forms, violations, violations_in
 from tests.browser.conftest import ROOT, Visit
+from tests.browser.test_asking import DROP
 from tests.browser.test_page import HOSTILE, WIDEST, example
 from tests.document_files import pdf
 from ui.many import TOP_K
@@ -149,6 +150,22 @@ def test_one_file_becomes_the_passage(many: Any, tmp_path: Path) -> None:
     button(page).click()
     expect_done(page, "Questions2")
     assert table(page, 2)[0][2] == "Ann Reed"
+
+
+def test_files_are_dropped_on_either_box_and_each_refusal_is_shown(many: Any) -> None:
+    page = many()
+    questions = page.get_by_label("Questions", exact=True)
+    questions.evaluate(DROP, ["list.txt", "Who cast the bell?"])
+    expect(questions).to_have_value("Who cast the bell?")
+    chooser = page.locator("#vb-text input[type=file]")
+    packed = {"mimeType": "application/zip", "buffer": b"PK\x03\x04 nothing"}
+    chooser.set_input_files([{"name": name, **packed} for name in ("a.zip", "b.zip")])
+    alerts = page.get_by_role("alert")
+    expect(alerts).to_have_text([re.compile("a.zip is a packed"), re.compile("b.zip is a packed")])
+    first, second = (alert.bounding_box() for alert in alerts.all())
+    assert first is not None
+    assert second is not None
+    assert second["y"] >= first["y"] + first["height"]
 
 
 def test_what_is_wrong_stands_beside_its_field(many: Any) -> None:

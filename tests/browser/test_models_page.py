@@ -417,18 +417,24 @@ def test_the_owner_names_models_to_install_at_the_start(public: Public) -> None:
     ("arguments", "environment", "allowed"),
     [
         ([], {}, True),
+        (["--host", "localhost"], {}, True),
+        (["--host", "::1"], {}, True),
+        (["--host", "0.0.0.0"], {}, False),
+        (["--host", "::"], {}, False),
+        ([], {"GRADIO_SERVER_NAME": "192.168.0.2"}, False),
         (["--no-fetch"], {}, False),
         (["--share"], {}, False),
         ([], {"SPACE_ID": "ada/verbatim"}, False),
     ],
 )
-def test_where_anybody_can_visit_nobody_may_fetch(
+def test_where_other_computers_can_visit_nobody_may_fetch(
     arguments: list[str],
     environment: dict[str, str],
     allowed: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("SPACE_ID", raising=False)
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert app._may_fetch(app._parser().parse_args(arguments)) is allowed

@@ -9,8 +9,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, App, free_port, started, wait_for
+from tests.browser.conftest import PATIENCE, ROOT, App, Visit
+from tests.browser.test_page import ask
+from tests.reliability.host import API, running
+from ui.limits import REQUESTS_A_QUESTION
 
 pytestmark = pytest.mark.browser
 
@@ -48,6 +52,8 @@ def test_a_port_in_use_is_one_sentence() -> None:
         (["--auth", "ada"], 2, "argument --auth: give a name and a password as USER:PASSWORD"),
         (["--colour"], 2, "unrecognized arguments: --colour"),
         (["--host", "192.0.2.1", "--port", "8000"], 1, "192.0.2.1 port 8000 cannot be listened on"),
+        (["--host", "192.0.2.1"], 1, "192.0.2.1 cannot be listened on"),
+        (["--host", "..."], 1, "... is no address; choose another with --host"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(arguments: list[str], code: int, beginning: str) -> None:
@@ -84,19 +90,43 @@ def test_help_lists_the_flags() -> None:
         assert flag in output
 
 
-def test_a_name_and_a_password_keep_others_out(app: App) -> None:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/"
-    with started(["--port", str(port), "--auth", "ada:a:secret"]) as process:
-        wait_for(url, process)
-        assert log_in(url, "ada", "wrong") == 400
-        assert log_in(url, "ada", "a:secret") == 200
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{url}gradio_api/info")
-        assert refused.value.code == 401
-        refused.value.close()
-    with urllib.request.urlopen(f"{app.url}gradio_api/info") as response:
-        assert response.status == 200
+def test_a_name_and_a_password_keep_others_out(app: App, tmp_path: Path) -> None:
+    event = {"data": ["Who?", "Ada did.", None, 1]}
+    joining = {**event, "fn_index": 0, "session_hash": "x"}
+    with running(tmp_path, "--auth", "ada:a:secret") as host:
+        assert log_in(f"{host.url}/", "ada", "wrong") == 400
+        assert log_in(f"{host.url}/", "ada", "a:secret") == 200
+        for path in ("/config", f"{API}/info", f"{API}/queue/data?session_hash=x"):
+            assert host.get(path)[0] == 401, path
+        for path, body in (
+            ("call/answer", event),
+            ("run/predict", joining),
+            ("queue/join", joining),
+        ):
+            assert host.post(f"{API}/{path}", body)[0] == 401, path
+        assert host.upload("a.txt", b"text")[0] == 401
+        for path in ("/", "/questions", "/models"):
+            status, page = host.get(path)
+            assert (status, b'"auth_required":true' in page) == (200, True)
+            assert b'"components":[],"dependencies":[]' in page
+    with urllib.request.urlopen(app.url) as response:
+        assert b'"auth_required":true' not in response.read()
+
+
+def test_a_question_takes_as_many_requests_as_is_said(visit: Visit) -> None:
+    page = visit()
+    with page.expect_request("**/queue/join?"):  # sent once it is chosen
+        page.locator(".vb-choose").nth(1).click()
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url) if sent.method == "POST" else None)
+    ask(page, "Who slept?", "Nobody on the island slept that night.")
+    expect(page.locator('mark[data-rank="1"]')).to_have_text("Nobody")
+    for _ in range(PATIENCE // 100):
+        page.wait_for_timeout(100)
+        if len(asked) >= REQUESTS_A_QUESTION:
+            break
+    page.wait_for_timeout(500)
+    assert len(asked) == REQUESTS_A_QUESTION, asked
 
 
 def log_in(url: str, user: str, password: str) -> int:

@@ -16,9 +16,17 @@ LIMITS = {
 
 
 @pytest.fixture(scope="session")
-def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the app and its libraries keep what is temporary."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="session")
+def uploads(temporary: Path) -> Path:
     """Where the app keeps files while they are being opened."""
-    return tmp_path_factory.mktemp("uploads")
+    folder = temporary / "uploads"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +37,16 @@ def spoken_to(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def host(
-    tmp_path_factory: pytest.TempPathFactory, uploads: Path, spoken_to: Path
+    tmp_path_factory: pytest.TempPathFactory, temporary: Path, uploads: Path, spoken_to: Path
 ) -> Iterator[Host]:
     flags = [str(part) for flag in LIMITS.items() for part in flag]
     customize = SITE_CUSTOMIZE.format(file=str(spoken_to))
     (spoken_to.parent / "sitecustomize.py").write_text(customize, encoding="utf-8")
-    environment = {"GRADIO_TEMP_DIR": str(uploads), "PYTHONPATH": str(spoken_to.parent)}
+    environment = {
+        "TMPDIR": str(temporary),
+        "GRADIO_TEMP_DIR": str(uploads),
+        "PYTHONPATH": str(spoken_to.parent),
+    }
     with running(
         tmp_path_factory.mktemp("host"), *flags, "--log", "--no-fetch", environment=environment
     ) as host:

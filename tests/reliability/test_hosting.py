@@ -182,6 +182,10 @@ def test_below_a_path_behind_nginx(tmp_path: Path) -> None:
                 assert behind.answer("Who lit the lamp?", PASSAGE)["answers"]
                 _, _, body = behind.send("GET", "/", x_forwarded_proto="https")
                 assert f"http://127.0.0.1:{front}/verbatim".encode() in body
+                told = {"X_Forwarded_Host": "ada.example", "X_Forwarded_Proto": "https"}
+                _, _, body = host.send("GET", "/", **told)  # as nginx says where it ends TLS
+                assert b"https://ada.example/verbatim" in body
+                assert f":{host.port}".encode() not in body
                 assert behind.upload("a.txt", b"text")[0] == 200
                 assert behind.get(f"{API}/file=/etc/hostname")[0] == 404
             finally:

@@ -23,6 +23,7 @@ from tests.reliability.browsers import with_browser
 from tests.reliability.host import API, Host, running
 from tests.reliability.models import copy_of_the_model
 from tests.texts import prose
+from ui.page import LEFT_BEHIND
 
 LONG = prose(30_000)
 
@@ -156,6 +157,11 @@ from ui import page
 page.LEFT_BEHIND = (1, 1)
 runpy.run_path({root!r} + "/app.py", run_name="__main__")
 """
+
+
+def test_files_that_were_never_opened_stay_for_fifteen_minutes_at_most() -> None:
+    look_every, oldest = LEFT_BEHIND
+    assert look_every + oldest <= 15 * 60
 
 
 @pytest.mark.long

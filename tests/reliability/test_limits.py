@@ -1,6 +1,7 @@
 """Limits: whatever is too much is refused in a sentence that says what the limit is."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -8,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from qa import QAError, Reader
+from qa import QAError, Reader, answer_sheet, questionnaire
+from qa.answer_sheet import Row
+from qa.documents import Document
+from qa.questionnaire import Item
+from qa.spans import WindowLogits
+from qa.windows import Window
 from tests.fakes import RandomModel
 from tests.reliability.host import API, Host, running
 from ui.gate import Rate
@@ -34,6 +40,7 @@ def test_questions(host: Host) -> None:
     assert "There are 21 questions, the limit is 20" in data["error"]
     outcome, data = host.call("answer_many", "Who wrote it?\n" * 20, PASSAGE)
     assert data[0]["questions"] == 20
+    assert b"At most 20 questions at once." in host.get("/questions")[1]
 
 
 def test_a_body_that_says_its_length_is_refused_before_it_is_sent(host: Host) -> None:
@@ -107,12 +114,13 @@ def test_the_visitors_remembered_are_bounded() -> None:
     assert len(rate._buckets) == 10_000
 
 
-def test_a_request_that_takes_too_long_is_ended(reader_of: Callable[..., Reader]) -> None:
-    class Slow(RandomModel):
-        def run(self, window):  # type: ignore[no-untyped-def]
-            time.sleep(0.02)
-            return super().run(window)
+class Slow(RandomModel):
+    def run(self, window: Window) -> WindowLogits:
+        time.sleep(0.02)
+        return super().run(window)
 
+
+def test_a_request_that_takes_too_long_is_ended(reader_of: Callable[..., Reader]) -> None:
     reader = reader_of(Slow())
     reader.max_seconds = 0.1
     begun = time.monotonic()
@@ -120,6 +128,36 @@ def test_a_request_that_takes_too_long_is_ended(reader_of: Callable[..., Reader]
         reader.answer("Who?", PASSAGE * 1000)
     assert time.monotonic() - begun < 2
     assert reader.answer("Who?", PASSAGE).answers
+
+
+@pytest.mark.parametrize("pause", [0, math.inf])
+def test_many_questions_that_together_take_too_long_are_ended(
+    reader_of: Callable[..., Reader], pause: float
+) -> None:
+    reader = reader_of(Slow())
+    reader.max_seconds = 0.1
+    items = questionnaire.read("Who?\n" * 1000, Document(PASSAGE))
+    rows: list[Row] = []
+    with pytest.raises(QAError, match=r"longer than 0\.1 seconds, the limit here; ask these"):
+        rows.extend(answer_sheet.ask(reader, items, 1, pause=pause))
+    assert all(row.result for row in rows)
+    assert 0 < len(rows) <= 6
+    # Those that are in time are all there; one that is not alone says so itself.
+    assert len(list(answer_sheet.ask(reader, items[:2], 1, pause=pause))) == 2
+    (alone,) = answer_sheet.ask(reader, [Item("", "Who?", Document(PASSAGE * 1000))], 1)
+    assert "about a part of the passage" in alone.error
+
+
+@pytest.mark.long
+def test_what_was_answered_in_time_stays_on_the_page(tmp_path: Path) -> None:
+    with running(tmp_path, "--time-limit", "1") as host:
+        ((number, kinds),) = host.events("_ask_all")
+        texts = iter(["Who wrote it?\n" * 1000, PASSAGE])
+        inputs = [next(texts) if kind == "textbox" else None for kind in kinds]
+        shown = json.dumps(host.event(number, *inputs)["output"]["data"])
+        assert "Answering takes longer than 1 seconds, the limit here" in shown
+        assert "Stopped. " in shown
+        assert '"Ada Lovelace"' in shown
 
 
 def test_a_closed_reader_ends_what_is_being_read(reader_of: Callable[..., Reader]) -> None:

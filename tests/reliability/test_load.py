@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from qa import Reader
 from tests.reliability.browsers import with_browser
-from tests.reliability.host import Host
+from tests.reliability.host import Host, running
 from tests.texts import prose
 
 TEXT = (
@@ -87,10 +88,11 @@ def test_everybody_gets_their_answers(
 
 
 @pytest.mark.long
-def test_memory_stays(host: Host) -> None:
+def test_memory_stays(tmp_path: Path) -> None:
+    """Of an app that nobody else has asked anything."""
     early, late = 200, 2_000
     asked = itertools.cycle(visits(20, 1))
-    with ThreadPoolExecutor(4) as pool:
+    with running(tmp_path) as host, ThreadPoolExecutor(4) as pool:
 
         def ask(times: int) -> int:
             list(pool.map(lambda each: host.answer(*each), itertools.islice(asked, times)))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from training import train
 from training.encoder import Encoder
@@ -153,6 +153,15 @@ def test_other_data_is_refused(base: Make, squad: Path, tmp_path: Path) -> None:
     train.main(arguments(folder, squad, out))
     with pytest.raises(ValueError, match="was made with batch_tokens 800, not 600"):
         train.main(arguments(folder, squad, out, batch_tokens=600))
+    other = tmp_path / "other.json"
+    other.write_text(squad.read_text().replace("granite", "marble"))
+    with pytest.raises(ValueError, match="was made with questions"):
+        train.main(arguments(folder, other, out))
+    weights = folder / "model.safetensors"
+    tensors = {name: tensor + 1 for name, tensor in load_file(weights).items()}
+    save_file(tensors, weights)
+    with pytest.raises(ValueError, match="was made with base"):
+        train.main(arguments(folder, squad, out))
 
 
 def test_cooldown_ends_the_run(base: Make, squad: Path, tmp_path: Path) -> None:

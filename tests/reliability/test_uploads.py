@@ -1,0 +1,113 @@
+"""Files that visitors send: each its own, and gone once it was read or given up."""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.document_files import pdf_of_streams
+from tests.reliability.host import API, Host
+from tests.reliability.test_safety import META
+
+HEAD = (
+    "POST {api}/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    "{length}\r\n\r\n"
+)
+PART = '--b\r\nContent-Disposition: form-data; name="{field}"; filename="a.txt"\r\n\r\n'
+
+
+def files(folder: Path) -> set[Path]:
+    """Return the files below a folder. Folders that tests of never opened files leave may stay."""
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def until_as(before: set[Path], folder: Path) -> None:
+    """Wait until a folder holds what it held before."""
+    deadline = time.monotonic() + 10
+    while files(folder) != before:
+        assert time.monotonic() < deadline, files(folder) - before
+        time.sleep(0.05)
+
+
+def opened(host: Host, name: str, path: str) -> dict[str, Any]:
+    """Open a file that was sent, as a page does."""
+    ((number, kinds),) = host.events(name)
+    file = {"path": path, "orig_name": "a.txt", "meta": META}
+    value = [file] if name == "_read_passages" else file
+    return host.event(number, *[value if kind == "uploadbutton" else None for kind in kinds])
+
+
+@pytest.mark.parametrize("name", ["_open_file", "_read_questions", "_read_passages"])
+def test_equal_files_of_two_visitors(host: Host, uploads: Path, name: str) -> None:
+    """Each opens their own, and then neither is there."""
+    before = set(uploads.rglob("*"))
+    sent = [host.upload("handout.txt", b"Who rang the bell? Mara Quill.") for _ in range(2)]
+    for status, (path,) in sent:
+        assert status == 200
+        done = opened(host, name, path)
+        assert "Mara Quill" in str(done["output"]["data"]), done
+        assert not Path(path).exists()
+    assert set(uploads.rglob("*")) == before
+
+
+def test_a_path_of_the_host_is_not_said(host: Host, uploads: Path) -> None:
+    _, (path,) = host.upload("handout.txt", b"Mara Quill.")
+    assert "Mara Quill" in str(opened(host, "_open_file", path))
+    again = str(opened(host, "_open_file", path)["output"]["data"])
+    assert "handout.txt cannot be read" in again
+    assert str(uploads) not in again
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_was_sent_of_a_file_goes_with_whoever_hangs_up(
+    host: Host, uploads: Path, whole: bool
+) -> None:
+    """While the part is sent, or after it, before the body has its end."""
+    before = files(uploads)
+    with socket.create_connection(("127.0.0.1", host.port)) as visitor:
+        length = "Content-Length: 500000"
+        visitor.sendall(HEAD.format(api=API, length=length).encode())
+        visitor.sendall(PART.format(field="files").encode() + b"x" * 200_000)
+        if whole:
+            visitor.sendall(b"\r\n" + PART.format(field="files").encode())
+        deadline = time.monotonic() + 10
+        while files(uploads) == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert files(uploads) != before  # it is being taken in
+    until_as(before, uploads)
+
+
+def test_what_was_sent_of_files_that_are_together_too_large_goes(host: Host, uploads: Path) -> None:
+    before = files(uploads)
+    part = PART.format(field="files").encode() + b"x" * 900_000 + b"\r\n"
+    status, _, answer = host.send(
+        "POST",
+        f"{API}/upload",
+        (b"%x\r\n" % len(part) + part + b"\r\n") * 4 + b"0\r\n\r\n",
+        transfer_encoding="chunked",
+        content_type="multipart/form-data; boundary=b",
+    )
+    assert status == 413, answer
+    until_as(before, uploads)
+
+
+def test_a_file_that_nobody_asked_for_goes(host: Host, uploads: Path) -> None:
+    before = files(uploads)
+    body = PART.format(field="others") + "x\r\n--b--\r\n"
+    host.send("POST", f"{API}/upload", body, content_type="multipart/form-data; boundary=b")
+    until_as(before, uploads)
+
+
+def test_a_document_that_takes_its_time_keeps_no_other_waiting(host: Host) -> None:
+    slow = pdf_of_streams([b"BT /F1 9 Tf (A) Tj ET\n" * 180_000], packed=True)
+    _, (long,) = host.upload("long.pdf", slow)
+    _, (short,) = host.upload("short.txt", b"Mara Quill.")
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(opened, host, "_open_file", long)
+        time.sleep(0.2)
+        assert "Mara Quill" in str(opened(host, "_open_file", short))
+        assert not opening.done()
+        assert opening.result()["success"]
