@@ -115,10 +115,11 @@ def test_answers_are_copied(visit: Visit, reader: Reader) -> None:
     page.get_by_role("button", name="Copy answer 1").click()
     expect(page.locator("#vb-said")).to_have_text("Copied")
     assert clipboard(page) == best.text
-    page.locator("#vb-marked .vb-passage").press("c")  # a key of the list alone
     page.locator('.vb-answer[data-rank="2"]').click()
+    page.locator("#vb-marked .vb-passage").press("c")  # a key of the list alone
     page.wait_for_timeout(100)
-    expect(page.locator("[data-copied]")).to_have_attribute("aria-label", "Copy answer 1")
+    assert page.locator('.vb-answer[data-rank="2"] [data-copied]').count() == 0
+    page.locator('.vb-answer[data-rank="2"]').click()
     page.keyboard.press("c")
     expect(page.locator('.vb-answer[data-rank="2"] [data-copied]')).to_have_count(1)
     assert clipboard(page) == second.text
@@ -307,7 +308,7 @@ def test_a_file_that_takes_its_time_is_seen_to_be_opened(visit: Visit, tmp_path:
     file = tmp_path / "slow.pdf"
     file.write_bytes(pdf([["The mill was sold to Ann Reed."]] * 500))
     page.locator("#vb-text input[type=file]").set_input_files(file)
-    expect(page.locator("#vb-passage .progress-text")).to_contain_text("processing")
+    expect(page.locator("#vb-passage .progress-text")).to_be_visible()
     expect(passage_box(page)).to_have_value(re.compile("sold to Ann Reed"))
     expect(page.locator("#vb-passage .progress-text")).to_have_count(0)
 
