@@ -23,13 +23,14 @@ EXAMPLES = FOLDER.parent / "examples"
 TABLE: dict[str, Any] = json.loads((FOLDER / "golden.json").read_text(encoding="utf-8"))
 ROWS: list[dict[str, Any]] = TABLE["rows"]
 
-# Logits of the answers: largest and root-mean-square difference from FP32 (measured: 0.23, 0.10).
+# Logits of the answers: largest and root-mean-square difference from FP32 (measured: 0.36, 0.13).
 LARGEST, TYPICAL = 0.45, 0.15
-# The same of each window's best start and end (0.57, 0.15), and of its null span, the sum of two
-# logits at [CLS], where activations are largest and rounding coarsest (1.39, 0.40).
+# The same of each window's best start and end (0.55, 0.16), and of its null span, the sum of two
+# logits at [CLS] (0.36, 0.12).
 LARGEST_OF_WINDOW, TYPICAL_OF_WINDOW = 0.8, 0.23
-LARGEST_OF_NULL, TYPICAL_OF_NULL = 1.8, 0.55
-# An answer that leads the next by more than this must stay first.
+LARGEST_OF_NULL, TYPICAL_OF_NULL = 0.6, 0.2
+# An answer that leads all that overlap nothing of it by more than this must stay, give or take its
+# edges; one that leads every other span must stay as it is.
 CLEAR = 1.0
 
 
@@ -95,7 +96,13 @@ def test_logits_of_every_window_are_near(logits: list[list[WindowLogits]]) -> No
 def test_clear_answers_are_the_same(reader: Reader) -> None:
     clear = [row for row in ROWS if row["margin"] is None or row["margin"] > CLEAR]
     assert len(clear) >= 24
+    same = 0
     for row in clear:
         passage = passage_of(row)
         (answer,) = reader.answer(row["question"], passage, top_k=1).answers
-        assert (answer.text, answer.start, answer.end) == (row["answer"], row["start"], row["end"])
+        assert max(answer.start, row["start"]) < min(answer.end, row["end"]), row["question"]
+        if row["lead"] is None or row["lead"] > CLEAR:
+            assert answer.text == row["answer"]
+            assert (answer.start, answer.end) == (row["start"], row["end"])
+            same += 1
+    assert same >= 12

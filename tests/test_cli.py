@@ -83,7 +83,8 @@ def test_ask_json_is_the_contract(passage_file: Path, reader: Reader) -> None:
 
 
 def test_ask_for_people_reads_standard_input() -> None:
-    code, out, err = run("ask", "When?", "--text", "-", "--top-k", 1, stdin=PASSAGE.encode())
+    asked = ("ask", "When was it lit?", "--text", "-", "--top-k", 1)
+    code, out, err = run(*asked, stdin=PASSAGE.encode())
     assert (code, err) == (0, "")
     assert out.startswith("1. 1874  (score 0.")
     assert "2." not in out

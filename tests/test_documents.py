@@ -1,6 +1,5 @@
 """Documents of all kinds: read as they should be, or refused in one sentence."""
 
-import random
 import re
 import time
 from pathlib import Path
@@ -279,48 +278,6 @@ def test_a_pdf_that_takes_too_much_memory_is_given_up(
     file = write(tmp_path / "a.pdf", endless(8))
     monkeypatch.setattr(documents, "MEMORY", 200_000_000)
     assert "is damaged" in refusal(file)
-
-
-def mutated(data: bytes, seed: int) -> bytes:
-    """Return a file with some bytes changed, cut out or repeated."""
-    chance = random.Random(seed)
-    changed = bytearray(data)
-    for _ in range(chance.randint(1, 20)):
-        at = chance.randrange(len(changed))
-        match chance.randrange(3):
-            case 0:
-                changed[at] = chance.randrange(256)
-            case 1:
-                del changed[at : at + chance.randint(1, 50)]
-            case _:
-                changed[at:at] = changed[at : at + chance.randint(1, 50)] * 3
-    return bytes(changed)
-
-
-def survive(tmp_path: Path, seeds: range) -> None:
-    """Read mutated files: each is a document or a sentence, and takes no time."""
-    good = {
-        ".pdf": pdf([["Some text,", "and more."]] * 3),
-        ".docx": docx(tmp_path / "good.docx", paragraph("Some text.") * 20).read_bytes(),
-        ".html": b"<html><p>Some <b>text</b> &amp; <script>more</script><table><td>A" * 5,
-    }
-    for seed in seeds:
-        suffix = [*good][seed % len(good)]
-        file = write(tmp_path / f"bad{suffix}", mutated(good[suffix], seed))
-        try:
-            document = documents.read(file)
-        except InputError:
-            continue
-        assert all(0 <= page <= len(document.text) for page in document.pages)
-
-
-def test_mutated_files_are_survived(tmp_path: Path) -> None:
-    survive(tmp_path, range(24))
-
-
-@pytest.mark.long
-def test_many_mutated_files_are_survived(tmp_path: Path) -> None:
-    survive(tmp_path, range(1000, 3000))
 
 
 def test_extraction_does_not_load_the_model_runtime() -> None:

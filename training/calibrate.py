@@ -36,6 +36,7 @@ from qa.squad import Example
 
 TEMPERATURES = np.arange(0.6, 2.01, 0.05)
 NULL_BIASES = np.arange(-10, 16.1, 0.25)
+NULL_SHARES = (0.0, 0.25, 0.5)  # for comparison
 TOLERANCE = 0.01  # share of questions
 
 
@@ -59,9 +60,12 @@ class Evidence:
         return np.exp(scaled - np.logaddexp(self.mass[t], scaled))
 
 
-def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidence:
+def evidence(
+    reader: Reader, examples: Sequence[Example], file: Path, null_share: float = 1.0
+) -> Evidence:
     """Gather evidence, from the logits in the file or, if there is none, from the model, which
-    fills it.
+    fills it. Spans are relative to this share of their window's null span's logit; the app takes
+    all of it.
 
     Raises ValueError where the file's logits are another model's or of other questions.
     """
@@ -69,7 +73,7 @@ def evidence(reader: Reader, examples: Sequence[Example], file: Path) -> Evidenc
     stored = _run(reader, examples, said_by, file) if not file.exists() else np.load(file)
     if str(stored["fingerprint"]) != said_by:
         raise ValueError(f"{file} is of another model or other questions: name another --logits.")
-    windows = _unpack(stored)
+    windows = _unpack(stored, null_share)
     logit, mass, right = [], [], []
     for example in examples:
         passage = reader.windower.passage(example.passage)
@@ -122,8 +126,11 @@ def _run(
     return stored
 
 
-def _unpack(stored: Mapping[str, np.ndarray]) -> Iterator[WindowLogits]:
-    start, end = stored["start"], stored["end"]
+def _unpack(stored: Mapping[str, np.ndarray], null_share: float) -> Iterator[WindowLogits]:
+    start, end = stored["start"].copy(), stored["end"].copy()
+    nulls = np.cumsum(stored["frames"][:, 3]) - stored["frames"][:, 3]  # where windows begin
+    start[nulls] *= null_share
+    end[nulls] *= null_share
     position = 0
     for first, count, offset, length in stored["frames"].tolist():
         values = slice(position, position + length)
@@ -170,9 +177,10 @@ def main() -> None:
     options = parser.parse_args()
 
     reader = Reader.load(options.model)
-    joined = squad.join_articles(squad.read(options.long))
     single = evidence(reader, squad.read(options.single), options.logits / "single.npz")
-    long = evidence(reader, squad.spread(joined, options.long_limit), options.logits / "long.npz")
+    joined = squad.spread(squad.join_articles(squad.read(options.long)), options.long_limit)
+    long_logits = options.logits / "long.npz"
+    long = evidence(reader, joined, long_logits)
     t, bias = choose(single, long)
     chosen = {"temperature": round(float(TEMPERATURES[t]), 2), "null_bias": bias}
     one = int(np.abs(TEMPERATURES - 1).argmin())
@@ -183,6 +191,12 @@ def main() -> None:
         "ece_long": calibration_error(long, t, bias),
         "exact_match_single": single.right[single.answerable].mean(),
         "exact_match_long": long.right.mean(),
+        **{
+            f"exact_match_long_with_null_share_{share}": evidence(
+                reader, joined, long_logits, share
+            ).right.mean()
+            for share in NULL_SHARES
+        },
         "area_under_roc": area_under_roc(single.no_answer(t, bias), ~single.answerable),
         "no_answer_accuracy": no_answer_accuracy(single, t, bias),
     }

@@ -140,7 +140,8 @@ class Reference:
             spans += _spans(encoding.offsets, encoding.word_ids, inside, start, end, window)
         spans.sort(key=lambda span: -span.total)
         best = spans[0]
-        apart = [span for span in spans if span.end <= best.start or best.end <= span.start]
+        others = [span for span in spans if (span.start, span.end) != (best.start, best.end)]
+        apart = [span for span in others if span.end <= best.start or best.end <= span.start]
         return {
             "windows": windows,
             "answer": passage[best.start : best.end],
@@ -151,6 +152,7 @@ class Reference:
             "last_token": best.last,
             "start_logit": _rounded(best.start_logit),
             "end_logit": _rounded(best.end_logit),
+            "lead": _rounded(best.total - others[0].total) if others else None,
             "margin": _rounded(best.total - apart[0].total) if apart else None,
         }
 

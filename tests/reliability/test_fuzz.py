@@ -169,12 +169,16 @@ def test_documents(tmp_path: Path, size: int) -> None:
     body = "".join(map(document_files.paragraph, lines))
     notes = {"word/footnotes.xml": document_files.notes("footnotes", body)}
     word = document_files.docx(tmp_path / "sound.docx", body, notes)
-    samples = {"pdf": document_files.pdf([lines[:20], lines[20:]]), "docx": word.read_bytes()}
+    samples = {
+        "pdf": document_files.pdf([lines[:20], lines[20:]]),
+        "docx": word.read_bytes(),
+        "html": f"<p>{PROSE} <b>bold</b> &amp; <script>more</script><table><td>A".encode(),
+    }
     read = 0
     for number in range(size):
-        kind = chance.choice(["pdf", "docx", "docx"])
+        kind = chance.choice(["pdf", "docx", "docx", "html"])
         data = samples[kind]
-        changed = mutated(chance, data) if chance.random() < 0.6 or kind == "pdf" else None
+        changed = mutated(chance, data) if chance.random() < 0.6 or kind != "docx" else None
         file = tmp_path / f"{number}.{kind}"
         file.write_bytes(changed if changed is not None else repacked(chance, data))
         document, refusal, begun = None, "", time.monotonic()

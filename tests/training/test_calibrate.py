@@ -49,5 +49,10 @@ def test_kept_logits_serve_the_same_questions_of_the_same_model(tmp_path: Path) 
     again = evidence(reader, examples, file)
     for kept, first in zip(vars(again).values(), vars(found).values(), strict=True):
         assert (kept == first).all()
+    (window,) = reader.logits(
+        reader.windower.question(examples[0].question)[0], reader.windower.passage(TEXT)
+    )
+    plain = evidence(reader, examples, file, null_share=0.0)
+    assert plain.logit[0] - found.logit[0] == pytest.approx(window.null, abs=1e-4)
     with pytest.raises(ValueError, match="another model or other questions"):
         evidence(reader, examples[:1], file)
