@@ -20,11 +20,7 @@ from typing import Any, NoReturn
 from qa import catalog, engines
 from qa.errors import InputError, QAError
 from ui import zero_gpu
-from ui.limits import PUBLIC_REQUESTS_A_MINUTE, REQUESTS_A_QUESTION, Limits
-
-# Whose open files and earlier questions are kept: those who asked last. Each takes a fifth of a
-# megabyte and what they sent.
-VISITORS_KEPT = 500
+from ui.limits import PUBLIC_REQUESTS_A_MINUTE, REQUESTS_A_QUESTION, VISITORS_KEPT, Limits
 
 _VARIABLES = """\
 environment variables:

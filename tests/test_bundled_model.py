@@ -29,8 +29,8 @@ LARGEST, TYPICAL = 0.45, 0.15
 # logits at [CLS] (0.36, 0.12).
 LARGEST_OF_WINDOW, TYPICAL_OF_WINDOW = 0.8, 0.23
 LARGEST_OF_NULL, TYPICAL_OF_NULL = 0.6, 0.2
-# An answer that leads all that overlap nothing of it by more than this must stay, give or take its
-# edges; one that leads every other span must stay as it is.
+# An answer that leads every span apart from it by more than this must stay, give or take its edges;
+# one that leads every other span by as much must stay to the character.
 CLEAR = 1.0
 
 
@@ -105,4 +105,4 @@ def test_clear_answers_are_the_same(reader: Reader) -> None:
             assert answer.text == row["answer"]
             assert (answer.start, answer.end) == (row["start"], row["end"])
             same += 1
-    assert same >= 12
+    assert same >= 17

@@ -10,6 +10,9 @@ PUBLIC_REQUESTS_A_MINUTE = 120
 # compared makes way, Look inside follows, twice where another answer than the best one was chosen.
 # Over the API it takes one.
 REQUESTS_A_QUESTION = 5
+# Whose open files and earlier questions are kept: those who asked last. Each takes a fifth of a
+# megabyte and what they sent.
+VISITORS_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)

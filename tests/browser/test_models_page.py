@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from qa import catalog, published
 from tests import tiny_ir
 from tests.bad_server import BadServer, Fault, serving
 from tests.browser.axe import SCHEMES, Form, in_both_forms, show_in, violations, violations_in
-from tests.browser.conftest import ROOT, free_port, started, wait_for
+from tests.browser.conftest import PATIENCE, ROOT, free_port, started, wait_for
 from tests.browser.test_page import WIDEST, read_contrast
 from tests.tiny_ir import ALIAS, NAME
 
@@ -134,7 +135,9 @@ def visit(host: Host, browser: Browser) -> Iterator[Visit]:
         page.on("requestfailed", lambda request: over.add(request))
         with page.expect_request(lambda request: "/queue/data" in request.url) as stream:
             page.goto(f"{host.url}models")
+        deadline = time.monotonic() + PATIENCE / 1000
         while stream.value not in over:
+            assert time.monotonic() < deadline, "the replies do not end"
             page.wait_for_timeout(20)
         expect(row_of(page)).to_be_visible()
         return page
