@@ -18,8 +18,8 @@ def shout(text: str) -> str:
 def test_a_call_of_a_program_leaves_no_session(text: str) -> None:
     async def called(session: str) -> bool:
         with Blocks() as blocks:
-            gr.api(shout, api_name="shout")
-        holder = StateHolder()
+            gr.events.api(shout, api_name="shout")
+        holder = StateHolder()  # type: ignore[no-untyped-call]
         holder.set_blocks(blocks)
         (function,) = blocks.fns.values()
         named = {"state": holder[session], "session_hash": session, "event_id": "event"}
