@@ -48,11 +48,11 @@ check: $(VENV)/dev.installed
 	@$(BIN)/mypy
 
 $(VENV)/app.installed: requirements.txt | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/dev.installed: requirements.txt requirements-dev.txt | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/app.installed
 
 $(BIN)/python:
@@ -63,7 +63,7 @@ $(BIN)/python:
 
 .venv-training/installed: training/requirements.txt requirements-dev.txt
 	@$(PYTHON) -m venv .venv-training
-	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt -r requirements-dev.txt
+	@.venv-training/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r training/requirements.txt -r requirements-dev.txt
 	@touch $@
 
 chromium:
