@@ -24,6 +24,7 @@ from ui.limits import PUBLIC_REQUESTS_A_MINUTE, REQUESTS_A_QUESTION, VISITORS_KE
 
 _VARIABLES = """\
 environment variables:
+  QA_FLAGS       flags that stand before those given, for hosts that can pass none
   QA_PREINSTALL  models to fetch before serving, where they are not installed: names, separated
                  by commas; --model may be one of them
   QA_MIRROR      folder or address to fetch models from instead of their publisher's
@@ -32,14 +33,22 @@ environment variables:
   GRADIO_TEMP_DIR   folder for files while they are being opened, instead of the system's
 """
 _OWN_ADDRESSES = ("127.0.0.1", "::1", "localhost")  # where no other computer comes in
+# Where proxies of a network of their own are.
+_PRIVATE_NETWORKS = (
+    *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"),
+    *("::1", "fc00::/7"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped. Returns the exit code: 0 stopped, 1 could not be done, 2 bad usage."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args([*os.environ.get("QA_FLAGS", "").split(), *given])
     # Gradio would otherwise tell its makers that it was started.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
+        if options.mcp and options.auth:
+            raise InputError("--mcp asks nobody to log in; leave it or --auth out.")
         if options.mcp and importlib.util.find_spec("mcp") is None:
             raise QAError('--mcp needs one more library: pip install "mcp<2".')
         _check_address(options.host, options.port)
@@ -83,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
         "--share", action="store_true", help="also serve on a public link, through Gradio's servers"
     )
     parser.add_argument(
-        "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors to log in"
+        "--auth",
+        type=_auth,
+        metavar="USER:PASSWORD",
+        help="ask visitors to log in (not with --mcp)",
     )
     parser.add_argument(
         "--model",
@@ -138,6 +150,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "refuse files of more than N megabytes, all that are opened at once together",
     )
     add("--max-questions", "questions", usual.questions, "refuse more than N questions at once")
+    add("--at-once", "passages", usual.reading, "read N passages at a time, the others in turn")
     add("--max-queue", "requests", usual.waiting, "let N requests wait, refuse the next")
     add("--time-limit", "seconds", usual.seconds, "end what takes longer than N seconds")
     limits.add_argument(
@@ -160,6 +173,7 @@ def _limits(options: argparse.Namespace) -> Limits:
         questions=options.max_questions,
         seconds=options.time_limit,
         waiting=options.max_queue,
+        reading=options.at_once,
         requests_a_minute=rate or None,
     )
 
@@ -279,8 +293,9 @@ def _prepare_environment(options: argparse.Namespace) -> None:
             "There is no folder for temporary files; name one that can be written with TMPDIR."
         ) from error
     if os.environ.get("SPACE_ID"):
-        # There, visitors come through a proxy that says who they are.
-        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+        # There, visitors come through proxies that say who they are. The last address that is not
+        # a proxy's counts: those before it are what the visitor claims.
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", ",".join(_PRIVATE_NETWORKS))
 
 
 def _preinstall() -> None:

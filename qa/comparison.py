@@ -5,6 +5,7 @@ Which models there are and how they are loaded is the caller's business.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,16 +47,18 @@ def compare(
     top_k: int = 3,
 ) -> Generator[list[Entry], None, None]:
     """Ask one model after the other: return how things stand, a fifth of a second apart. Closing
-    the iterator stops the reading.
+    the iterator stops the reading. A reader's `max_seconds` are for all models together: those that
+    have not finished by then have that for an error.
 
     `get` returns a loaded model by name. What is wrong with one model is its entry's error; what is
     wrong with question or passage raises InputError.
     """
+    since = time.monotonic()
     entries = [Entry(card) for card in cards]
     for place, card in enumerate(cards):
         yield list(entries)
         try:
-            for result in get(card.name).stream(question, passage, top_k):
+            for result in get(card.name).stream(question, passage, top_k, since=since):
                 entries[place] = Entry(card, result)
                 if not result.complete:
                     yield list(entries)

@@ -14,7 +14,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from qa import processors
-from qa.errors import InputError, QAError
+from qa.errors import InputError, OutOfMemoryError, QAError
 
 DEFAULT = "cpu"
 AUTO = "auto"  # whichever of those available turns out to be the fastest with a model
@@ -30,7 +30,6 @@ HELP = (  # of the flag --engine
     "what runs models: cpu, openvino, cuda, coreml or directml, where it is installed, or auto for "
     "the fastest of them (QA_ENGINE, else cpu)"
 )
-NO_MEMORY = "There is not enough memory; close other programs or choose a smaller model."
 NAMES = tuple(_PROVIDERS)
 _PLUGIN = "onnxruntime_ep_openvino"  # pip install onnxruntime-ep-openvino
 _registering = threading.Lock()
@@ -63,7 +62,7 @@ def chosen(name: str | None = None) -> str:
 def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSession:
     """Load a graph to run on `threads` processors, by default all that may be used.
 
-    Raises QAError where the engine cannot run it.
+    Raises OutOfMemoryError where memory does not suffice, QAError where the engine cannot run it.
     """
     settings = options(threads)
     try:
@@ -73,9 +72,15 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
         providers = list(dict.fromkeys((_PROVIDERS[engine], _PROVIDERS["cpu"])))
         return ort.InferenceSession(path, settings, providers=providers)
     except Exception as error:  # its exceptions have no common base
-        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
-            raise QAError(NO_MEMORY) from error
+        if out_of_memory(error):
+            raise OutOfMemoryError from error
         raise QAError(f"{path} is not a model ONNX Runtime can run; install it again.") from error
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Say whether ONNX Runtime failed with this for want of memory; it has no type for that."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "bad_alloc" in said or "allocate memory" in said
 
 
 def options(threads: int | None = None) -> ort.SessionOptions:

@@ -20,5 +20,14 @@ class InputError(QAError, ValueError):
         self.field = field
 
 
+class OutOfMemoryError(QAError):
+    """There is not enough memory to load a model or to run it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is not enough memory; close other programs or choose a smaller model."
+        )
+
+
 class StoppedError(QAError):
     """Reading was ended before its end: nobody waits for it any more, or the app is stopped."""

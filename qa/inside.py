@@ -10,6 +10,7 @@ inside.chosen.logit, inside.windows[inside.chosen.window - 1].logit
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -121,13 +122,14 @@ class Reading:
         self, reader: Reader, question: str, passage: str, windows: int | None = None
     ) -> None:
         """Tokenize both. To be read are all windows, or those that `Reader.stream` reads first: so
-        many. Raises InputError as `Reader.answer` does."""
+        many. Raises what `Reader.stream` raises."""
+        since = time.monotonic()
         reader.stream(question, passage)  # for its checks; nothing is read yet
         question_ids, _ = reader.windower.question(question)
         self._card = reader.card
-        self._passage = reader.windower.passage(passage)
+        self._passage = reader.tokens(passage, since)
         self._numbers = sorted(reader.order(question_ids, self._passage)[:windows])
-        self._to_read = reader.logits(question_ids, self._passage, order=self._numbers)
+        self._to_read = reader.logits(question_ids, self._passage, order=self._numbers, since=since)
         self._read: list[WindowLogits] = []
         self.windows = len(self._numbers)
 

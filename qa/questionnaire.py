@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from qa.documents import Document
@@ -74,14 +75,13 @@ def read(
         )
     text = text.lstrip("\ufeff")
     if text.lstrip().startswith(("{", "[")):
-        items = _squad(text)
+        found = _squad(text)
     elif header := _header(text):
-        items = _table(text, header, passage, files or {})
+        found = _table(text, header, passage, files or {})
     else:
-        lines = (line.strip() for line in text.splitlines())
-        items = [
-            Item(str(number), line, passage) for number, line in enumerate(filter(None, lines), 1)
-        ]
+        lines = filter(None, map(str.strip, text.splitlines()))
+        found = (Item(str(number), line, passage) for number, line in enumerate(lines, 1))
+    items = list(islice(found, most + 1))  # millions fit into the text, and take their time
     _check(items, most)
     return items
 
@@ -91,7 +91,7 @@ def _check(items: list[Item], most: int) -> None:
         raise InputError("There are no questions in this file; put one in each row.")
     if len(items) > most:
         raise InputError(
-            f"There are {len(items):,} questions, the limit is {most:,}; ask them in parts."
+            f"There are more than {most:,} questions, the limit here; ask them in parts."
         )
     characters = sum(len(item.passage.text) for item in items)
     if characters > MOST_READ:
@@ -101,21 +101,19 @@ def _check(items: list[Item], most: int) -> None:
         )
 
 
-def _squad(text: str) -> list[Item]:
+def _squad(text: str) -> Iterator[Item]:
     try:
-        return [
-            Item(
-                id=str(asked.get("id", "")),
-                question=str(asked["question"]),
-                passage=passage,
-                source=str(article.get("title", "")),
-                references=_references(asked),
-            )
-            for article in json.loads(text)["data"]
-            for paragraph in article["paragraphs"]
-            for passage in (Document(str(paragraph["context"])),)
-            for asked in paragraph["qas"]
-        ]
+        for article in json.loads(text)["data"]:
+            for paragraph in article["paragraphs"]:
+                passage = Document(str(paragraph["context"]))
+                for asked in paragraph["qas"]:
+                    yield Item(
+                        id=str(asked.get("id", "")),
+                        question=str(asked["question"]),
+                        passage=passage,
+                        source=str(article.get("title", "")),
+                        references=_references(asked),
+                    )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             "These questions are JSON but not in SQuAD's layout (data, paragraphs, qas); put them "
@@ -149,12 +147,11 @@ def _separator(line: str) -> str:
 
 def _table(
     text: str, header: dict[str, int], passage: Document, files: Mapping[str, Document]
-) -> list[Item]:
+) -> Iterator[Item]:
     text = text.lstrip()
     rows = _rows(text, _separator(text.partition("\n")[0]))
     next(rows)
     inline: dict[str, Document] = {}
-    items = []
     for number, row in enumerate(rows, 1):
         cells = {column: row[place].strip() for column, place in header.items() if place < len(row)}
         if not any(cells.values()):
@@ -170,17 +167,14 @@ def _table(
         else:
             document = passage
         answers = cells.get("answer", "").split(_BETWEEN_ANSWERS)
-        items.append(
-            Item(
-                id=cells.get("id", "") or str(number),
-                question=cells.get("question", ""),
-                passage=document,
-                source="" if own else name,
-                references=tuple(filter(None, map(str.strip, answers))) or None,
-                wrong=wrong,
-            )
+        yield Item(
+            id=cells.get("id", "") or str(number),
+            question=cells.get("question", ""),
+            passage=document,
+            source="" if own else name,
+            references=tuple(filter(None, map(str.strip, answers))) or None,
+            wrong=wrong,
         )
-    return items
 
 
 def _rows(text: str, separator: str) -> Iterator[list[str]]:

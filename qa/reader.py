@@ -34,6 +34,7 @@ SQUAD_DOC_STRIDE = 128
 # Of the time of reading, for ranking results so far, which takes longer the longer the passage is.
 RANKING_SHARE = 0.03
 MAX_CHARACTERS = 10_000_000
+MAX_QUESTION_CHARACTERS = 10_000  # many times what any model reads, which cuts the rest
 MAX_ANSWERS = 100
 
 
@@ -138,6 +139,7 @@ class Reader:
         *,
         pause: float = 0.2,
         seen: list[WindowLogits] | None = None,
+        since: float | None = None,
     ) -> Generator[Result, None, None]:
         """Find answers while the passage is read: return results so far, `pause` seconds of reading
         apart, or more where ranking takes its time; with 0 after every window. The windows that
@@ -146,30 +148,35 @@ class Reader:
         look inside them (qa/inside.py).
 
         Raises InputError as `answer` does, before anything is read; QAError while it is read where
-        that takes more than `max_seconds`, pauses included, or the reader is closed.
+        that takes more than `max_seconds`, pauses included, or the reader is closed. The time
+        counts from `since`, by time.monotonic(), where this is a part of something; else from now.
         """
         _check(question, passage, top_k)
         self.check_length(passage)
+        since = time.monotonic() if since is None else since
         clock = _Clock()
         question_ids, question_cut = self.windower.question(question)
         if not question_ids:
             raise InputError(
                 "The question has no readable characters; type it in words.", "question"
             )
-        tokens = self.windower.passage(passage)
         clock.lap("tokenize")
-        return self._stream(question_ids, question_cut, tokens, top_k, pause, seen, clock)
+        return self._stream(question_ids, question_cut, passage, top_k, pause, seen, since, clock)
 
     def _stream(
         self,
         question: list[int],
         question_cut: bool,
-        tokens: Passage,
+        passage: str,
         top_k: int,
         pause: float,
         seen: list[WindowLogits] | None,
+        since: float,
         clock: _Clock,
     ) -> Generator[Result, None, None]:
+        clock.skip()
+        tokens = self.tokens(passage, since)
+        clock.lap("tokenize")
         order = self.order(question, tokens)
         windows = len(order)
         logits = SpanLogits(tokens.begins, tokens.closes, LONGEST_ANSWER)
@@ -194,7 +201,7 @@ class Reader:
             )
 
         due = time.monotonic() + pause
-        for read, window in enumerate(self.logits(question, tokens, order=order), 1):
+        for read, window in enumerate(self.logits(question, tokens, None, order, since), 1):
             logits.add(window)
             if seen is not None:
                 seen.append(window)
@@ -210,12 +217,13 @@ class Reader:
         yield result(windows)
 
     def close(self) -> None:
-        """End all reading, at the next window, with StoppedError. From any thread."""
+        """End all reading, at the next window or few pieces of a passage that is being tokenized,
+        with StoppedError. From any thread."""
         self._closed.set()
 
     def wanted_while(self, wanted: Callable[[], bool]) -> Self:
         """Return this reader for somebody who may leave: it shares all it has, and reading with it
-        ends with StoppedError at the first window before which `wanted` says False."""
+        ends with StoppedError where `close` would end it, once `wanted` says False."""
         reader = copy(self)
         reader._wanted = wanted
         return reader
@@ -229,12 +237,22 @@ class Reader:
                 "passage",
             )
 
-    def _check_going_on(self, begun: float) -> None:
+    def tokens(self, passage: str, since: float | None = None) -> Passage:
+        """Tokenize a passage, or recall its tokens. `since` is that of `stream`.
+
+        Raises InputError where it is too long, QAError where the work has to end (see `stream` and
+        `wanted_while`).
+        """
+        self.check_length(passage)
+        since = time.monotonic() if since is None else since
+        return self.windower.passage(passage, lambda: self._check_going_on(since))
+
+    def _check_going_on(self, since: float) -> None:
         if self._closed.is_set():
             raise StoppedError("Verbatim is being stopped; ask again in a minute.")
         if not self._wanted():
             raise StoppedError("Nobody waits for this answer any more; ask again.")
-        if time.monotonic() - begun > self.max_seconds:
+        if time.monotonic() - since > self.max_seconds:
             raise QAError(
                 f"Reading takes longer than {self.max_seconds:,} seconds, the limit here; ask "
                 "about a part of the passage."
@@ -256,14 +274,16 @@ class Reader:
         passage: Passage,
         advance: int | None = None,
         order: Iterable[int] | None = None,
+        since: float | None = None,
     ) -> Iterator[WindowLogits]:
         """Run the model over window after window of a tokenized passage: what answers are ranked
         from. Windows advance by `advance` tokens, by default as `self.advance` says; they are read
-        in the order of these numbers, by default from the first to the last. Raises QAError where
-        reading has to end (see `stream` and `wanted_while`)."""
-        advance, begun = advance or self.advance(question), time.monotonic()
+        in the order of these numbers, by default from the first to the last. `since` is that of
+        `stream`. Raises QAError where reading has to end (see `stream` and `wanted_while`)."""
+        advance = advance or self.advance(question)
+        since = time.monotonic() if since is None else since
         for window in self.windower.windows(question, passage, advance, order):
-            self._check_going_on(begun)
+            self._check_going_on(since)
             yield self.model.run(window)
 
     def order(self, question: list[int], passage: Passage) -> list[int]:
@@ -313,8 +333,12 @@ def _check(question: str, passage: str, top_k: int) -> None:
         raise InputError("The passage is empty; paste the text to ask about.", "passage")
     if not question.strip():
         raise InputError("The question is empty; type what you want to know.", "question")
-    if len(question) > MAX_CHARACTERS:
-        raise InputError("The question is longer than any passage; ask in a sentence.", "question")
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise InputError(
+            f"The question has {len(question):,} characters, the limit is "
+            f"{MAX_QUESTION_CHARACTERS:,}; ask in a sentence.",
+            "question",
+        )
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_ANSWERS:
         raise InputError(
             f"The number of answers must be a whole number from 1 to {MAX_ANSWERS}.", "top_k"

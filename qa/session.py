@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 
 from qa import engines
-from qa.errors import QAError
+from qa.errors import OutOfMemoryError, QAError
 from qa.spans import WindowLogits
 from qa.windows import Window
 
@@ -71,7 +71,8 @@ class Session:
         return tried[min(tried)] if tried else cls(path, threads)  # which says what is wrong
 
     def run(self, window: Window) -> WindowLogits:
-        """Run one window. Raises QAError where the model cannot."""
+        """Run one window. Raises OutOfMemoryError where memory does not suffice, QAError where the
+        model cannot."""
         length = len(window.input_ids)
         width = max(length, self._length or 0)
         by_role = {
@@ -89,6 +90,8 @@ class Session:
         try:
             outputs = self._session.run(self._outputs, feeds)
         except Exception as error:  # its exceptions have no common base
+            if engines.out_of_memory(error):
+                raise OutOfMemoryError from error
             raise QAError("The model could not read this window; install it again.") from error
         start, end = (np.asarray(output, np.float32).reshape(-1)[:length] for output in outputs)
         return WindowLogits(window.first, window.count, window.offset, start, end)

@@ -9,7 +9,7 @@ is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,9 +23,10 @@ from qa.catalog import Frame
 from qa.errors import QAError
 from qa.kept import Kept
 
-# The tokenizer works on pieces of about this many characters, cut at white space (where BERT's
-# tokenizer cuts anyway, so the tokens are the same): several at once on several processors.
+# The tokenizer works on pieces of about this many characters: several at once on several
+# processors, and no more, since what it says of a token takes 300 bytes until it is an array.
 PIECE_CHARACTERS = 20_000
+PIECES_AT_ONCE = 8
 
 # Of passages asked about lately, kept so that the next question need not wait for tokens: about
 # 100 MB at most, text included.
@@ -34,7 +35,11 @@ KEPT_TOKENS = 2_000_000
 # Rust strings cannot hold lone surrogates; the replacement character keeps every offset and is no
 # token.
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
-_PIECE = regex.compile(rf"(?s).{{{PIECE_CHARACTERS}}}\S*\s|.+")
+# Before white space, punctuation and ideographs BERT's tokenizer cuts anyway, so pieces that end
+# there have the tokens of the whole. (To it, other control characters than these are nothing.) Only
+# of a "word" longer than a piece, which is one unknown token to it, there may be several.
+_WITHIN_WORD = r"[^\p{Z}\t\n\r!-/:-@\[-`{-~\u4e00-\u9fff]"
+_PIECE = regex.compile(rf"(?s).{{{PIECE_CHARACTERS}}}{_WITHIN_WORD}{{0,{PIECE_CHARACTERS}}}+|.+")
 # Stretches of non-ASCII characters, single ASCII ones among them. Only they are looked at for what
 # follows: in most texts they are few.
 _NON_ASCII = regex.compile(r"[^\x00-\x7f]+(?:[\x00-\x7f][^\x00-\x7f]+)*")
@@ -115,36 +120,28 @@ class Windower:
         ids: list[int] = self._tokenizer.encode(_clean(text), add_special_tokens=False).ids
         return ids[: self.frame.max_question], len(ids) > self.frame.max_question
 
-    def passage(self, text: str) -> Passage:
+    def passage(self, text: str, check: Callable[[], object] = lambda: None) -> Passage:
         """Tokenize a passage of any length and any characters, or recall its tokens: those of
-        passages asked about lately are kept."""
+        passages asked about lately are kept. `check` is called now and then: what it raises ends
+        the work."""
         passage = self._kept.get(text)
         if passage is None:
-            passage = self._tokenize(text)
+            passage = self._tokenize(text, check)
             self._kept.put(text, passage)
         return passage
 
-    def _tokenize(self, text: str) -> Passage:
-        pieces = _PIECE.findall(_clean(text))
-        encodings = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
-        counts = [len(encoding) for encoding in encodings]
-        n = sum(counts)
-        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int64, n)
-        offsets = np.fromiter(
-            chain.from_iterable(chain.from_iterable(e.offsets for e in encodings)), np.int64, 2 * n
-        ).reshape(n, 2)
-        words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int64, n)
-        lengths = [len(piece) for piece in pieces]
-        offsets += np.repeat(np.cumsum([0, *lengths])[:-1], counts)[:, None]
-        piece_of = np.repeat(np.arange(len(pieces)), counts)
-
+    def _tokenize(self, text: str, check: Callable[[], object]) -> Passage:
+        ids, offsets, words = map(
+            np.concatenate, zip(*self._pieces(_clean(text), check), strict=True)
+        )
         beyond_ascii = [match.span() for match in _NON_ASCII.finditer(text)]
         starts, ends = _whole_clusters(text, beyond_ascii, offsets[:, 0], offsets[:, 1])
-        apart = np.ones(n + 1, np.bool_)  # may an answer begin at token i, or end before it?
-        apart[1:-1] = (np.diff(words) != 0) | (np.diff(piece_of) != 0)
-        unspaced = [
-            match.start() for span in beyond_ascii for match in _UNSPACED.finditer(text, *span)
-        ]
+        check()
+        apart = np.append(words, True)  # may an answer begin at token i, or end before it?
+        unspaced = np.fromiter(
+            (match.start() for span in beyond_ascii for match in _UNSPACED.finditer(text, *span)),
+            np.int64,
+        )
         apart[:-1] |= np.isin(starts, unspaced)
         # A "word" of more tokens than an answer may have (a hash, a long compound) could never be
         # part of one.
@@ -153,6 +150,24 @@ class Windower:
         apart[:-1] |= in_long_word
         apart[1:-1] &= starts[1:] >= ends[:-1]  # two tokens of one grapheme cluster stay together
         return Passage(text, ids, starts, ends, apart[:-1], apart[1:])
+
+    def _pieces(
+        self, text: str, check: Callable[[], object]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
+        """Tokenize piece after piece: give the ids of its n tokens, int64 [n], their offsets into
+        the text, int64 [n, 2], and whether a word begins with each, bool [n]."""
+        pieces, offset = _PIECE.findall(text) or [""], 0
+        for first in range(0, len(pieces), PIECES_AT_ONCE):
+            check()
+            batch = pieces[first : first + PIECES_AT_ONCE]
+            encodings = self._tokenizer.encode_batch(batch, add_special_tokens=False)
+            for piece, encoding in zip(batch, encodings, strict=True):
+                n = len(encoding)
+                ids = np.fromiter(encoding.ids, np.int64, n)
+                offsets = np.fromiter(chain.from_iterable(encoding.offsets), np.int64, 2 * n)
+                words = np.fromiter(encoding.word_ids, np.int64, n)
+                yield ids, offsets.reshape(n, 2) + offset, np.diff(words, prepend=-1) != 0
+                offset += len(piece)
 
     def windows(
         self,
@@ -201,15 +216,17 @@ def _whole_clusters(
     """Grow [starts, ends) to whole extended grapheme clusters."""
     # Every cluster of more than one code point that can touch a token holds a non-ASCII character
     # (UAX #29; CR LF, the exception, is white space), with one ASCII neighbour each side at most.
-    clusters = [
+    clusters = (
         span
         for first, stop in beyond_ascii
         for match in _CLUSTER.finditer(text, max(0, first - 1), stop + 1)
         if (span := match.span())[1] - span[0] > 1
-    ]
-    if not clusters:
+    )
+    # An array at once: as many pairs of numbers would take eight times the memory.
+    edges = np.fromiter(chain.from_iterable(clusters), np.int64)
+    if not len(edges):
         return starts.copy(), ends.copy()
-    cluster_starts, cluster_ends = np.array(clusters, np.int64).T
+    cluster_starts, cluster_ends = edges.reshape(-1, 2).T
     before = np.maximum(np.searchsorted(cluster_starts, starts, "right") - 1, 0)
     cut = (cluster_starts[before] < starts) & (starts < cluster_ends[before])
     new_starts = np.where(cut, cluster_starts[before], starts)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from qa import Answer, Result
 from qa.documents import Document
 from tests.texts import any_text
+from ui.answer_table import draw_shelf
 from ui.answers import DRAWN_WHOLE, draw_answers, draw_error, draw_passage
 from ui.text import carried
 from ui.theme import PALETTE
@@ -93,9 +94,9 @@ def test_nothing_a_passage_holds_becomes_an_element(
     result = result_of(passage, *spans)
     copied = {"JSON": passage, "CSV": passage}
     html = draw_answers(result, passage, taken_along=copied, link=passage)
-    html += draw_passage(result, passage) + draw_error(passage)
+    html += draw_passage(result, passage) + draw_error(passage) + draw_shelf([passage])
     ours = {"strong", "p", "ol", "li", "b", "span", "div", "i", "em", "mark", "dl", "dt", "dd"}
-    ours |= {"button"}
+    ours |= {"button", "code"}
     for tag, attributes in Page(html).elements:
         assert tag in ours
         assert set(attributes) <= {"class", "data-rank", "style", "role", "dir", "tabindex"} | {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qa import catalog
+from qa import QAError, catalog
 from qa.inside import Reading
 from tests import loops
 from tests.texts import prose
@@ -25,6 +25,17 @@ def page() -> ask._AskPage:
     return loops.run(build())
 
 
+async def asked(page: ask._AskPage) -> set[Any]:
+    """Ask, and return the components that changed."""
+    given = ("Who?", prose(100), catalog.DEFAULT, 3, NO_PAGES, History())
+    visitor = SimpleNamespace(session_hash="ada")
+    return {
+        component
+        async for changes in page._ask(*given, visitor)  # type: ignore[arg-type]
+        for component in changes
+    }
+
+
 def test_answers_make_way_for_a_file_that_is_opened_as_they_are_done(
     page: ask._AskPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,15 +46,16 @@ def test_answers_make_way_for_a_file_that_is_opened_as_they_are_done(
         page._turns.supersede("ada")
         return made(*arguments)
 
-    async def asked() -> set[Any]:
-        given = ("Who?", prose(100), catalog.DEFAULT, 3, NO_PAGES, History())
-        visitor = SimpleNamespace(session_hash="ada")
-        return {
-            component
-            async for changes in page._ask(*given, visitor)  # type: ignore[arg-type]
-            for component in changes
-        }
-
-    assert page._desk.ranked in loops.run(asked())
+    assert page._desk.ranked in loops.run(asked(page))
     monkeypatch.setattr(Reading, "of", opened_meanwhile)
-    assert page._desk.ranked not in loops.run(asked())
+    assert page._desk.ranked not in loops.run(asked(page))
+
+
+def test_answers_stay_that_cannot_be_prepared_to_be_looked_into(
+    page: ask._AskPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: Any) -> Reading:
+        raise QAError("Reading takes longer than 1 seconds, the limit here.")
+
+    monkeypatch.setattr(Reading, "of", ended)
+    assert page._desk.ranked in loops.run(asked(page))

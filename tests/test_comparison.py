@@ -105,6 +105,28 @@ def test_bad_input_is_no_fault_of_the_models(
         list(compare(cards(reader, "alpha", "omega"), get, question, passage))
 
 
+def test_all_models_together_take_no_longer_than_one_may(
+    reader: Reader, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count()
+    monkeypatch.setattr("qa.reader.time.monotonic", lambda: next(clock))  # a second a look at it
+    text = prose(3000)
+    *_, (alone,) = compare(cards(reader, "alpha"), get, "What?", text)
+    assert alone.finished
+    limit = next(clock) * 1.5
+
+    def limited(name: str) -> Reader:
+        found = get(name)
+        found.max_seconds = limit
+        return found
+
+    *_, entries = compare(cards(reader, "alpha", "omega-1", "omega-2"), limited, "What?", text)
+    first, *others = entries
+    assert (first.error, first.finished) == (None, True)
+    said = f"Reading takes longer than {limit:,} seconds, the limit here"
+    assert all(other.error and other.error.startswith(said) for other in others)
+
+
 class CountingModel:
     """Nothing but a count of windows, each of which takes a moment."""
 

@@ -90,13 +90,41 @@ def test_a_list_may_have_commas_and_one_column_may_have_a_name() -> None:
         ("question,answer\n", "There are no questions in this file"),
         ("[" * 100_000, "JSON but not in SQuAD's layout"),
         ('{"data": [{"paragraphs": 3}]}', "JSON but not in SQuAD's layout"),
-        ("Who?\n" * 1001, "There are 1,001 questions, the limit is 1,000"),
+        ("Who?\n" * 1001, "There are more than 1,000 questions, the limit here; ask them in parts"),
         ("x" * 5_000_001, "have 5,000,001 characters, the limit is 5,000,000"),
     ],
 )
 def test_what_cannot_be_asked_is_a_sentence(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         questionnaire.read(text, PASSAGE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Who?\n" * 9,
+        "question\n" + "Who?\n" * 9,
+        json.dumps(
+            {"data": [{"paragraphs": [{"context": "A", "qas": [{"question": "Who?"}] * 9}]}]}
+        ),
+    ],
+    ids=["list", "csv", "squad"],
+)
+def test_no_more_questions_are_made_than_show_that_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    made: list[str] = []
+
+    def counted(*cells: Any, **named: Any) -> Item:
+        made.append("")
+        return Item(*cells, **named)
+
+    monkeypatch.setattr(questionnaire, "Item", counted)
+    assert len(questionnaire.read(text, PASSAGE, most=9)) == 9
+    made.clear()
+    with pytest.raises(InputError, match="more than 3 questions"):
+        questionnaire.read(text, PASSAGE, most=3)
+    assert len(made) == 4
 
 
 def test_the_reading_in_all_is_limited() -> None:

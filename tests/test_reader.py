@@ -10,10 +10,19 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa import InputError, Reader, Result
-from qa.reader import LONGEST_ANSWER, MAX_ANSWERS, MAX_CHARACTERS, OVERLAP, Model
+from qa import InputError, QAError, Reader, Result
+from qa.errors import StoppedError
+from qa.inside import Reading
+from qa.reader import (
+    LONGEST_ANSWER,
+    MAX_ANSWERS,
+    MAX_CHARACTERS,
+    MAX_QUESTION_CHARACTERS,
+    OVERLAP,
+    Model,
+)
 from qa.spans import Ranking, SpanLogits, WindowLogits
-from qa.windows import Window, Windower
+from qa.windows import PIECE_CHARACTERS, PIECES_AT_ONCE, Window, Windower
 from tests.fakes import PointingModel, RandomModel
 from tests.texts import TRICKY, any_text, prose
 
@@ -172,6 +181,34 @@ def test_a_long_question_is_cut_and_the_result_says_so(reader: Reader) -> None:
     assert reader.answer(question + "Tell me. " * 40, PASSAGE).question_cut
 
 
+def test_questions_are_cut_as_long_as_they_may_be(reader: Reader) -> None:
+    assert reader.answer("." * MAX_QUESTION_CHARACTERS, PASSAGE).question_cut
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda reader, text: list(reader.stream("Who?", text)),
+        lambda *of: Reading(of[0], "Who?", of[1]),
+    ],
+    ids=["stream", "look inside"],
+)
+def test_a_passage_is_tokenized_only_as_long_as_that_may_take_and_is_wanted(
+    reader_of: Callable[[Model], Reader], read: Callable[[Reader, str], object]
+) -> None:
+    text = "\n" * (3 * PIECES_AT_ONCE * PIECE_CHARACTERS) + "Mara Quill."
+    looks = iter([True, True, False])
+    reader = reader_of(RandomModel()).wanted_while(lambda: next(looks))
+    reader.stream("Who?", text)  # tokenizes nothing yet
+    with pytest.raises(StoppedError):
+        read(reader, text)
+    assert next(looks, None) is None
+    reader = reader_of(RandomModel())
+    reader.max_seconds = 0
+    with pytest.raises(QAError, match="takes longer than 0 seconds"):
+        read(reader, text)
+
+
 def untimed(result: Result) -> dict[str, object]:
     return {**result.to_dict(), "milliseconds": None}
 
@@ -211,6 +248,7 @@ def assert_same(expected: dict[str, object], got: dict[str, object]) -> None:
         ("Who?", " \n\t\u2003", 3, "The passage is empty; paste the text to ask about."),
         ("", PASSAGE, 3, "The question is empty; type what you want to know."),
         ("  ", PASSAGE, 3, "The question is empty; type what you want to know."),
+        ("." * 10_001, PASSAGE, 3, "The question has 10,001 characters, the limit is 10,000;"),
         ("\ud800\u200b", PASSAGE, 3, "The question has no readable characters"),
         ("Who?", "a" * (MAX_CHARACTERS + 1), 3, "10,000,001 characters, the limit is 10,000,000"),
         ("Who?", PASSAGE, 0, f"a whole number from 1 to {MAX_ANSWERS}"),

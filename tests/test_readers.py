@@ -1,7 +1,10 @@
 """The models of a process: added by folder, let go of once removed."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,33 @@ def test_a_damaged_model_is_named_without_its_path(
     assert str(caught.value) == (
         "The model My own is damaged; choose another one or install it again."
     )
+
+
+def test_memory_that_does_not_suffice_is_no_damage(folder: Path) -> None:
+    """From when one model is loaded the process may have fifteen megabytes more."""
+    script = """
+import resource
+from qa import QAError
+from ui.readers import Readers
+readers = Readers("minilm-l6-squad-int8")
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + 15_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for work in (lambda: readers.get("own"), lambda: readers.get().answer("Who?", "Ada did. " * 300)):
+    try:
+        work()
+    except QAError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "QA_MODELS_DIR": str(folder.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = "There is not enough memory; close other programs or choose a smaller model."
+    assert done.stdout.splitlines() == [said] * 2
 
 
 def test_a_removed_model_is_let_go_of(

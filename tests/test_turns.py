@@ -13,9 +13,10 @@ from qa.windows import Window
 from tests import loops
 from tests.fakes import RandomModel
 from tests.texts import prose
-from ui.turns import AT_ONCE, Turn, Turns
+from ui.turns import Turn, Turns
 
 LONG = prose(4000)
+AT_ONCE = 2
 
 
 class CountingModel(RandomModel):
@@ -56,7 +57,7 @@ def windows_read(reader: Reader) -> int:
 
 def test_results_come_until_all_is_read(counting: Reader) -> None:
     async def run() -> list[int]:
-        with Turns().begin("ada") as turn:
+        with Turns(AT_ONCE).begin("ada") as turn:
             return await read(turn, counting, LONG)
 
     seen = loops.run(run())
@@ -66,7 +67,7 @@ def test_results_come_until_all_is_read(counting: Reader) -> None:
 
 @pytest.mark.parametrize("superseded", [False, True])
 def test_what_is_stopped_is_read_no_further(counting: Reader, superseded: bool) -> None:
-    turns = Turns()
+    turns = Turns(AT_ONCE)
 
     async def run() -> Turn:
         with turns.begin("ada") as turn:
@@ -84,7 +85,7 @@ def test_what_is_stopped_is_read_no_further(counting: Reader, superseded: bool) 
 
 
 def test_a_visitors_later_turn_supersedes_the_one_before() -> None:
-    turns = Turns()
+    turns = Turns(AT_ONCE)
     with turns.begin("ada") as first, turns.begin("bob") as other:
         assert first.wanted()
         with turns.begin("ada") as second:
@@ -94,7 +95,7 @@ def test_a_visitors_later_turn_supersedes_the_one_before() -> None:
 
 
 def test_an_earlier_turn_that_ends_late_leaves_the_later_one_alone() -> None:
-    turns = Turns()
+    turns = Turns(AT_ONCE)
     earlier = turns.begin("ada")
     earlier.__enter__()
     with turns.begin("ada") as turn:
@@ -105,7 +106,7 @@ def test_an_earlier_turn_that_ends_late_leaves_the_later_one_alone() -> None:
 
 def test_whoever_leaves_is_read_for_no_longer(counting: Reader) -> None:
     async def run() -> None:
-        with Turns().begin("ada") as turn:
+        with Turns(AT_ONCE).begin("ada") as turn:
             await read(turn, counting, LONG, until=2)
 
     loops.run(run())
@@ -113,7 +114,7 @@ def test_whoever_leaves_is_read_for_no_longer(counting: Reader) -> None:
 
 
 def test_a_short_text_does_not_wait_for_long_ones(counting: Reader) -> None:
-    turns = Turns()
+    turns = Turns(AT_ONCE)
 
     async def one(visitor: str, text: str) -> int:
         with turns.begin(visitor) as turn:
@@ -133,7 +134,7 @@ def test_a_short_text_does_not_wait_for_long_ones(counting: Reader) -> None:
 
 def test_what_cannot_be_asked_is_told(counting: Reader) -> None:
     async def run() -> None:
-        with Turns().begin("ada") as turn:
+        with Turns(AT_ONCE).begin("ada") as turn:
             await read(turn, counting, " ")
 
     with pytest.raises(InputError, match="The passage is empty"):

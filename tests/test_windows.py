@@ -15,7 +15,7 @@ from qa import catalog
 from qa.catalog import Frame
 from qa.errors import QAError
 from qa.reader import LONGEST_ANSWER
-from qa.windows import PIECE_CHARACTERS, Passage, Windower
+from qa.windows import _PIECE, PIECE_CHARACTERS, PIECES_AT_ONCE, Passage, Windower
 from tests.texts import TRICKY, any_text, prose
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.txt"))
@@ -73,9 +73,18 @@ def test_token_ids_are_those_of_transformers(
     assert windower.passage(text).ids.tolist() == expected
 
 
-def test_long_texts_tokenize_as_whole(windower: Windower) -> None:
-    text = prose(3 * PIECE_CHARACTERS // 6) + " " + "日本語" * 50 + "\u3000" + prose(500)
-    assert len(text) > 3 * PIECE_CHARACTERS
+@pytest.mark.parametrize(
+    "text",
+    [
+        prose(3 * PIECE_CHARACTERS // 6) + " " + "日本語" * 50 + "\u3000" + prose(500),
+        "lamp,ledger;" * (PIECE_CHARACTERS // 4),
+        "." * (3 * PIECE_CHARACTERS),
+        "a\x0cb " * PIECE_CHARACTERS,  # where a piece could end there is what is nothing to BERT
+    ],
+    ids=["prose", "no spaces", "full stops", "form feeds"],
+)
+def test_long_texts_tokenize_as_whole(windower: Windower, text: str) -> None:
+    assert len(text) >= 3 * PIECE_CHARACTERS
     whole = windower._tokenizer.encode(text, add_special_tokens=False)
     passage = windower.passage(text)
     assert passage.ids.tolist() == whole.ids
@@ -85,6 +94,22 @@ def test_long_texts_tokenize_as_whole(windower: Windower) -> None:
 def test_a_long_text_without_white_space(windower: Windower) -> None:
     text = "猫" * (3 * PIECE_CHARACTERS)
     assert windower.passage(text).starts.tolist() == list(range(len(text)))
+
+
+@pytest.mark.parametrize("letter", [".", "a", "か", "¿", "⹀"])
+def test_no_text_makes_pieces_long(letter: str) -> None:
+    text = letter * (5 * PIECE_CHARACTERS)
+    pieces = _PIECE.findall(text)
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) <= 2 * PIECE_CHARACTERS
+
+
+def test_whoever_tokenizes_can_end_it_every_few_pieces(windower: Windower) -> None:
+    text = "\n" * (3 * PIECES_AT_ONCE * PIECE_CHARACTERS)
+    pieces_after_check: list[int] = []
+    for _ in windower._pieces(text, lambda: pieces_after_check.append(0)):
+        pieces_after_check[-1] += 1
+    assert pieces_after_check == [PIECES_AT_ONCE] * 3
 
 
 def test_special_tokens_in_a_text_are_text(windower: Windower) -> None:

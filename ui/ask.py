@@ -7,7 +7,7 @@ in the browser alone in script.js.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from ui.answers import NO_PAGES
 from ui.asking import Asked, Asking, Readings
 from ui.blocks import Blocks
 from ui.desk import MOST_ANSWERS, Desk
-from ui.events import AT_ONCE, OPENING, PRIVATE, READING, WAITING, Changes
+from ui.events import AT_ONCE, OPENING, PRIVATE, WAITING, Changes, reading
 from ui.history import History
 from ui.readers import Readers
 from ui.text import carried
@@ -57,7 +57,7 @@ _TABS: dict[str, Callable[[Readers, Asking, gr.Tab], None]] = {
 def build(page: Blocks, readers: Readers) -> None:
     """Build it as the first page of `page`, the first example on it already answered."""
     _AskPage(page, readers)
-    gr.events.api(endpoint.answer_with(readers), api_name="answer", **READING)
+    gr.events.api(endpoint.answer_with(readers), api_name="answer", **reading(readers.limits))
 
 
 class _AskPage:
@@ -65,7 +65,7 @@ class _AskPage:
 
     def __init__(self, page: Blocks, readers: Readers) -> None:
         self._readers = readers
-        self._turns = Turns()
+        self._turns = Turns(readers.limits.reading)
         self._readings: Readings = Kept(KEPT_TOKENS)
         self._examples = examples.read()
         self._desk = Desk(readers, self._examples)
@@ -192,10 +192,11 @@ class _AskPage:
                     settled[self._desk.passage_wrong] = answers.draw_error(str(error))
             if result is not None and not turn.superseded:
                 asked = Asked(question, passage, model, None if result.complete else result.read)
-                reading = await to_thread.run_sync(
-                    Reading.of, reader, question, passage, seen[: result.read]
-                )
-                self._readings.put((ref(reader), asked), reading)
+                with suppress(QAError):  # Look inside would read the passage anew
+                    reading = await to_thread.run_sync(
+                        Reading.of, reader, question, passage, seen[: result.read]
+                    )
+                    self._readings.put((ref(reader), asked), reading)
         if turn.superseded:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         elif result is None:
@@ -325,9 +326,7 @@ class _AskPage:
         # That a passage is blank is no mistake before somebody asks, and stays one until it is not.
         tokens, wrong = None, "" if passage.strip() else gr.skip()
         try:
-            reader = self._readers.get(model)
-            reader.check_length(passage)
-            tokens = len(reader.windower.passage(passage))
+            tokens = len(self._readers.get(model).tokens(passage))
         except QAError as error:
             if isinstance(error, InputError) and error.field == "passage":
                 wrong = answers.draw_error(str(error))

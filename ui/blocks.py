@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import gradio as gr
+from anyio import CapacityLimiter
 from gradio.components.api_component import Api
 from gradio_client import utils as client_utils  # type: ignore[import-untyped]
 
 from ui import log
 from ui.text import carried, sendable
 
+# Events that do not queue, all visitors together: to count a long passage takes a processor.
+_AT_ONCE = 4
+
 
 class Blocks(gr.Blocks):
     """Gradio's, except that calls by position, too, may leave out what has a default; that files
     are what somebody sent, never addresses to fetch them from; that no mishap writes what people
-    wrote to the log; that every reply can be written as JSON; and that a call of a program, which
-    no other follows, leaves no session behind."""
+    wrote to the log; that every reply can be written as JSON; that only so many events are answered
+    at once past the queue, the others in turn; and that a call of a program, which no other
+    follows, leaves nothing behind."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self._turn = CapacityLimiter(_AT_ONCE)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any
@@ -29,9 +39,10 @@ class Blocks(gr.Blocks):
         values: list[Any] = await super().preprocess_data(block_fn, complete, *rest, **named)
         return values
 
-    async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
+    async def process_api(self, block_fn: Any, *rest: Any, **named: Any) -> dict[str, Any]:
         try:
-            done: dict[str, Any] = await super().process_api(*arguments, **named)
+            async with nullcontext() if block_fn.queue else self._turn:
+                done: dict[str, Any] = await super().process_api(block_fn, *rest, **named)
         except gr.Error as error:
             error.print_exception = False  # it may quote what was sent
             error.message = carried(error.message)
@@ -47,10 +58,17 @@ class Blocks(gr.Blocks):
 
     def _forget(self, session: str | None, event: str | None) -> None:
         """Drop the session that Gradio makes for a program's call and names like it. It holds the
-        settings of every component and all that was sent."""
-        if session and session == event:
-            self.state_holder.session_data.pop(session, None)
-            self.state_holder.time_last_used.pop(session, None)
+        settings of every component and all that was sent. And drop what Gradio keeps of calls that
+        were told their answers, or whose answers it no longer has."""
+        if not session or session != event:
+            return
+        sessions, queue = self.state_holder, self._queue
+        sessions.session_data.pop(session, None)
+        sessions.time_last_used.pop(session, None)
+        for name, untold in list(queue.pending_event_ids_session.items()):
+            told = not untold and name not in sessions.session_data
+            if told or name not in queue.pending_messages_per_session:
+                del queue.pending_event_ids_session[name]
 
 
 def _check_sent(file: dict[str, Any]) -> dict[str, Any]:

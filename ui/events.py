@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# Two passages are read at a time; more only makes each of them slower. The rest wait in the queue.
-READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading"}
+from ui.limits import Limits
+
 # The pages' own events are no interface for other programs.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Those that may have to wait for others show how many are before them.
@@ -17,3 +17,9 @@ AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
 
 # The components that change, and what they become.
 Changes = dict[Any, Any]
+
+
+def reading(limits: Limits) -> dict[str, Any]:
+    """Of those that read a passage whole before others get a turn; who comes on top of as many as
+    may waits in the queue."""
+    return {"concurrency_limit": limits.reading, "concurrency_id": "reading"}

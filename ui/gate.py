@@ -1,8 +1,8 @@
 """What stands between visitors and Gradio: who comes too often, brings too much or wants what this
 app does not serve is told so before any work begins. And `/health`, for whoever keeps it running.
 
-Gradio's own server also hands out the files it keeps for visitors and fetches addresses for them;
-this app needs neither, so nobody gets either.
+Gradio's own server also hands out the files it keeps for visitors, fetches addresses for them and
+writes down what is on their pages for others to open; this app needs none of it, so nobody gets it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -25,13 +28,20 @@ from ui.readers import Readers
 
 _API = "/gradio_api/"
 _UPLOAD = f"{_API}upload"
-# What joins the queue; what else is posted is answered at once, or not at all.
 _JOINING = (f"{_API}queue/join", f"{_API}call/")
-_UNSERVED = tuple(
+_AT_ONCE = f"{_API}run/"  # the pages' events that do not queue
+# What the pages, gradio_client, MCP clients and Gradio's own start need of its API.
+_SERVED = tuple(
     _API + name
-    for name in ("file", "proxy", "stream", "component_server", "process_recording", "vibe", "runs")
+    for name in (
+        *("app_id", "call/", "cancel", "heartbeat/", "info", "mcp", "openapi.json", "queue/data"),
+        *("queue/join", "reset", "run/", "startup-events", "theme.css", "upload"),
+    )
 )
+_UNSERVED = ("/monitoring", "/openapi.json", "/pwa_icon/")  # of what is not its API
 _FREE = (f"{_API}cancel", f"{_API}reset")  # they end work
+_LOGIN = "/login"
+_LOGINS_A_MINUTE = 20  # of one visitor: many for who forgot a password, few for who guesses it
 _VISITORS = 10_000  # remembered at once
 
 
@@ -43,6 +53,9 @@ class Gate:
         self._limits = limits
         self._closing = closing
         self._rate = Rate(limits.requests_a_minute) if limits.requests_a_minute else None
+        self._logins = Rate(_LOGINS_A_MINUTE)
+        # From whom requests are that are just being taken in or answered at once.
+        self._coming: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,10 +65,25 @@ class Gate:
         if refusal is None and scope["method"] == "POST":
             most, wrong = self._most(scope)
             if int(_header(scope, b"content-length") or 0) > most:
-                refusal = JSONResponse({"detail": wrong}, 413)
+                refusal = _told(413, wrong)
             else:
                 receive = _Counted(receive, most, wrong)
-        await (refusal or self._serve)(scope, receive, send)
+        if refusal:
+            await refusal(scope, receive, send)
+        else:
+            with self._noted(scope):
+                await self._serve(scope, receive, send)
+
+    @contextmanager
+    def _noted(self, scope: Scope) -> Iterator[None]:
+        """Know of a request until it is in Gradio's queue or was answered without."""
+        visitors = [_visitor(scope)] if _takes_work(scope) else []
+        self._coming += visitors
+        try:
+            yield
+        finally:
+            for visitor in visitors:
+                self._coming.remove(visitor)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; what goes wrong with it is not told as Gradio's server tells it."""
@@ -76,26 +104,38 @@ class Gate:
 
     def _refuse(self, scope: Scope) -> JSONResponse | None:
         path = _path(scope)
-        if path.startswith(_UNSERVED):
-            return JSONResponse({"detail": "There is nothing here."}, 404)
-        if scope["method"] != "POST" or not path.startswith(_API) or path.startswith(_FREE):
+        if not _is_served(path, scope):
+            return _told(404, "There is nothing here.")
+        if scope["method"] != "POST":
+            return None
+        visitor = _visitor(scope)
+        if path == _LOGIN and (wait := self._logins.wait(visitor)):
+            return _too_many(f"More than {_LOGINS_A_MINUTE} logins in a minute", wait)
+        if not path.startswith(_API) or path.startswith(_FREE):
             return None
         if self._closing.begun:
             return _busy("Verbatim is being stopped; try again in a minute.")
-        if self._rate and (wait := self._rate.wait(_visitor(scope))):
-            return JSONResponse(
-                {
-                    "detail": f"More than {self._limits.requests_a_minute} requests in a minute "
-                    f"came from you, the limit here; try again in {wait} seconds."
-                },
-                429,
-                {"Retry-After": str(wait)},
+        if self._rate and (wait := self._rate.wait(visitor)):
+            return _too_many(
+                f"More than {self._limits.requests_a_minute} requests in a minute", wait
             )
-        if path.startswith(_JOINING) and waiting(scope) >= self._limits.waiting:
+        return self._refuse_work(scope, path, visitor) if _takes_work(scope) else None
+
+    def _refuse_work(self, scope: Scope, path: str, visitor: str) -> JSONResponse | None:
+        """Refuse what comes on top of as much as can wait."""
+        most = self._limits.waiting
+        if (len(self._coming) if path.startswith(_AT_ONCE) else waiting(scope)) >= most:
             return _busy(
-                f"Verbatim is busy: {self._limits.waiting} requests are waiting already; try again "
-                "in a minute."
+                f"Verbatim is busy: {most} requests are waiting already; try again in a minute."
             )
+        if self._rate:
+            most = self._limits.requests_at_once
+            if self._coming.count(visitor) + _in_queue(scope, visitor) >= most:
+                return _told(
+                    429,
+                    f"{most} requests of yours are waiting or worked on, the limit here; try again "
+                    "when one of them is answered.",
+                )
         return None
 
     def _most(self, scope: Scope) -> tuple[int, str]:
@@ -162,15 +202,45 @@ def waiting(scope: Scope) -> int:
     return len(scope["app"].get_blocks()._queue)
 
 
+def _in_queue(scope: Scope, visitor: str) -> int:
+    """Return how many requests of a visitor wait in Gradio's queue or were taken from it and are
+    worked on, whichever sessions they say they are of."""
+    queue = scope["app"].get_blocks()._queue
+    batches = [each.queue for each in queue.event_queue_per_concurrency_id.values()]
+    batches += filter(None, queue.active_jobs)
+    return sum(_visitor(event.request.scope) == visitor for batch in batches for event in batch)
+
+
+def _is_served(path: str, scope: Scope) -> bool:
+    if path.startswith(_API):
+        return path.startswith(_SERVED)
+    # A deep link shows what somebody else had on their page.
+    return not path.startswith(_UNSERVED) and "deep_link" not in QueryParams(scope["query_string"])
+
+
+def _takes_work(scope: Scope) -> bool:
+    return scope["method"] == "POST" and _path(scope).startswith((*_JOINING, _AT_ONCE))
+
+
 def _explain(error: Exception, path: str) -> JSONResponse:
     """Say as much of what went wrong as helps whoever sent the request."""
     if isinstance(error, OSError) and path.startswith(_UPLOAD):
-        return JSONResponse({"detail": "This host has no room for files; paste the text."}, 507)
-    return JSONResponse({"detail": "This request makes no sense here."}, 500)
+        return _told(507, "This host has no room for files; paste the text.")
+    return _told(500, "This request makes no sense here.")
+
+
+def _too_many(what: str, wait: int) -> JSONResponse:
+    return _told(429, f"{what} came from you, the limit here; try again in {wait} seconds.", wait)
 
 
 def _busy(sentence: str) -> JSONResponse:
-    return JSONResponse({"detail": sentence}, 503, {"Retry-After": "60"})
+    return _told(503, sentence, 60)
+
+
+def _told(status: int, sentence: str, wait: int | None = None) -> JSONResponse:
+    """Say what is wrong, and after how many seconds to try again where that is known."""
+    headers = {"Retry-After": str(wait)} if wait else None
+    return JSONResponse({"detail": sentence}, status, headers)
 
 
 def _path(scope: Scope) -> str:

@@ -18,7 +18,7 @@ from qa.inside import Reading
 from ui import evidence, log, presence
 from ui.asking import Asked, Asking, Readings
 from ui.endpoint import telling
-from ui.events import AT_ONCE, READING, WAITING
+from ui.events import AT_ONCE, WAITING, reading
 from ui.readers import Readers
 from ui.turns import Turns
 
@@ -27,7 +27,7 @@ SHOW_EVERY = 0.3  # seconds between two looks at how far the reading is
 
 def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     """Build what stands in `tab`, following the answer that is chosen."""
-    turns = Turns()
+    turns = Turns(readers.limits.reading)
 
     def show(is_open: bool, asked: Asked | None, rank: float, request: gr.Request) -> Iterator[Any]:
         """Show how far the reading is, then what the model said."""
@@ -49,7 +49,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         "inputs": [is_open, asking.asked_of, asking.chosen],
         "outputs": shown,
         "trigger_mode": "multiple",
-        **READING,
+        **reading(readers.limits),
         **WAITING,
     }
     tabs: Any = tab.parent
@@ -57,7 +57,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     opened.then(**showing)
     asking.asked.success(**showing)
     asking.chosen.change(**showing)
-    gr.events.api(look_with(readers), api_name="look_inside", **READING)
+    gr.events.api(look_with(readers), api_name="look_inside", **reading(readers.limits))
 
 
 def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:

@@ -25,6 +25,8 @@ class Limits:
     seconds: int = 900  # that one request is worked on
     waiting: int = 64  # requests in the queue
     requests_a_minute: int | None = None  # of one visitor; None: as many as they like
+    reading: int = 2  # passages at a time; more only makes each of them slower
+    requests_at_once: int = 8  # of one visitor, where there is a limit of those a minute
 
     @property
     def body_bytes(self) -> int:

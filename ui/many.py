@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,24 @@ from qa import InputError, QAError, Reader, answer_sheet, documents, questionnai
 from qa.answer_sheet import Row
 from qa.documents import Document
 from qa.questionnaire import Item
-from ui import answer_table, answers, endpoint, fields, log, masthead, progress, uploads
+from ui import answer_table, answers, endpoint, fields, log, masthead, presence, progress, uploads
 from ui.blocks import Blocks
-from ui.events import AT_ONCE, OPENING, PRIVATE, READING, Changes
+from ui.events import AT_ONCE, OPENING, PRIVATE, Changes, reading
 from ui.many_desk import ManyDesk, samples
 from ui.readers import Readers
-from ui.text import carried
+from ui.text import carried, counted
 from ui.turns import Turns
 
 PATH = "questions"
 PAUSE = 0.2  # seconds that one question is worked on before others have their turn
 SHOW_EVERY = 0.7  # seconds; the table is sent whole
 TOP_K = 3
+# Seconds that one visitor's files are opened before others have their turn: two that are as slow as
+# a file may be.
+OPENING_SECONDS = 2 * documents.SECONDS
+# What a visitor has open at most: files, and how often the characters of the longest passage.
+MOST_FILES = 1_000
+MOST_PASSAGES = 4
 _QUESTION_FILES = [".txt", ".csv", ".tsv", ".json"]
 
 
@@ -39,7 +45,9 @@ def build(page: Blocks, readers: Readers) -> None:
     """Build it as another page of `page`, with its endpoint."""
     with page.route("Many questions", PATH):
         _ManyPage(page, readers)
-        gr.events.api(endpoint.answer_many_with(readers), api_name="answer_many", **READING)
+        gr.events.api(
+            endpoint.answer_many_with(readers), api_name="answer_many", **reading(readers.limits)
+        )
 
 
 class _ManyPage:
@@ -47,7 +55,7 @@ class _ManyPage:
 
     def __init__(self, page: Blocks, readers: Readers) -> None:
         self._readers = readers
-        self._turns = Turns()
+        self._turns = Turns(readers.limits.reading)
         self._samples = samples()
         masthead.build("Ask many questions at once.", PATH)
         self._desk = ManyDesk(readers, self._samples)
@@ -216,24 +224,65 @@ class _ManyPage:
 
     def _read_passages(self, files: list[str], passage: str, shelf: dict[str, Document]) -> Changes:
         """Keep the passages by name; one that comes alone goes into the box, too."""
-        wrong = ""
-        shelf = dict(shelf)
-        for file in map(Path, files):
-            try:
-                document = documents.read(file, self._readers.files)
-                shelf[file.name] = Document(carried(document.text), document.pages)
-            except QAError as error:
-                wrong += answers.draw_error(str(error))
-            finally:
+        sent = [Path(file) for file in files]
+        seconds = min(OPENING_SECONDS, self._readers.limits.seconds)
+        try:
+            shelf, wrong = shelve(sent, shelf, self._readers.files, seconds, presence.of_caller())
+        finally:
+            for file in sent:
                 uploads.remove(file)
         changes: Changes = {
             self._desk.shelf: shelf,
             self._desk.shelved: answer_table.draw_shelf(shelf),
-            self._desk.passage_wrong: wrong,
+            self._desk.passage_wrong: "".join(map(answers.draw_error, wrong)),
         }
-        if len(files) == 1 and not wrong:
-            changes[self._desk.passage] = shelf[Path(files[0]).name].text
+        if len(sent) == 1 and not wrong and sent[0].name in shelf:
+            changes[self._desk.passage] = shelf[sent[0].name].text
         return changes
+
+
+def shelve(
+    files: Sequence[Path],
+    shelf: dict[str, Document],
+    limits: documents.Limits,
+    seconds: float,
+    there: Callable[[], bool],
+) -> tuple[dict[str, Document], list[str]]:
+    """Open files until the time is over, all that may be open is, or the visitor is not `there`.
+
+    Returns the shelf with their passages by name, and sentences on what could not be opened or was
+    left out.
+    """
+    shelf, wrong = dict(shelf), list[str]()
+    most = MOST_PASSAGES * limits.characters
+    ends = time.monotonic() + seconds
+    for number, file in enumerate(files):
+        if not there():
+            break
+        if time.monotonic() >= ends:
+            too_much = f"Opening takes longer than {seconds:,} seconds, the limit here; open again"
+            wrong.append(f"{too_much} {_left_out(files[number:])}")
+            break
+        try:
+            document = documents.read(file, limits)
+        except QAError as error:
+            wrong.append(str(error))
+            continue
+        others = [open_already for name, open_already in shelf.items() if name != file.name]
+        characters = sum(len(other.text) for other in others) + len(document.text)
+        if len(others) >= MOST_FILES or characters > most:
+            too_much = (
+                f"Up to {MOST_FILES:,} files with {most:,} characters together may be open here; "
+                "to make room, reload the page, then open"
+            )
+            wrong.append(f"{too_much} {_left_out(files[number:])}")
+            break
+        shelf[file.name] = Document(carried(document.text), document.pages)
+    return shelf, wrong
+
+
+def _left_out(files: Sequence[Path]) -> str:
+    return f"what was left out: {counted(len(files), 'file')}, from {files[0].name} on."
 
 
 def _document(passage: str, shelf: dict[str, Document]) -> Document:

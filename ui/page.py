@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ui import ask, many, models_page
+from ui import ask, many, models_page, uploads
 from ui.blocks import Blocks
 from ui.readers import Readers
 
@@ -12,6 +12,8 @@ HERE = Path(__file__).resolve().parent
 # Seconds: how often files are looked for that were sent and never opened, and how old they get. The
 # others are removed as soon as they are read.
 LEFT_BEHIND = (300, 600)
+# How often as many bytes may be sent and not yet be read, or removed, as may be opened at once.
+MOST_SENT = 20
 
 
 def head() -> str:
@@ -22,6 +24,8 @@ def head() -> str:
 
 def build(readers: Readers, *, may_fetch: bool = False) -> Blocks:
     """Build all pages; on the models page visitors `may_fetch` models or not."""
+    uploads.keep_tidy(MOST_SENT * readers.limits.file_bytes, *LEFT_BEHIND)
+    # Gradio removes, when the app stops, what is there then.
     page = Blocks(title="Verbatim", fill_width=True, delete_cache=LEFT_BEHIND)
     with page:
         ask.build(page, readers)

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from qa import InputError, ModelCard, QAError, Reader, catalog, documents
+from qa.errors import OutOfMemoryError
 from ui.limits import Limits
 
 DEFAULTS = Limits()
@@ -66,7 +67,8 @@ class Readers:
     def get(self, name: str | None = None) -> Reader:
         """Return a model by name or alias, loading it the first time.
 
-        Raises InputError where none of that name is installed, QAError where it is damaged.
+        Raises InputError where none of that name is installed, OutOfMemoryError where memory does
+        not suffice, QAError where it is damaged.
         """
         if not name or name == self.default.card.name:
             return self.default
@@ -84,6 +86,8 @@ class Readers:
             if card.name not in self._loaded:
                 try:
                     self._loaded[card.name] = self._load(card.folder)
+                except OutOfMemoryError:
+                    raise
                 except QAError as error:
                     # What exactly is wrong names a path of this host, which concerns its owner.
                     title = card.title or card.name

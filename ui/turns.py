@@ -17,8 +17,6 @@ from qa import Reader
 from qa.errors import StoppedError
 from ui import presence
 
-AT_ONCE = 2  # more only makes each of them slower
-
 _Step = TypeVar("_Step")
 
 
@@ -26,8 +24,9 @@ class Turns:
     """The latest turn of each visitor, by Gradio's name for their session. Safe to share between
     threads."""
 
-    def __init__(self) -> None:
-        self._limiter = CapacityLimiter(AT_ONCE)
+    def __init__(self, at_once: int) -> None:
+        """`at_once` passages are read at a moment."""
+        self._limiter = CapacityLimiter(at_once)
         self._latest: dict[str | None, Turn] = {}
         self._lock = threading.Lock()
 

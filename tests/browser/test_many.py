@@ -173,7 +173,7 @@ def test_what_is_wrong_stands_beside_its_field(many: Any) -> None:
     for questions, passage, field, sentence in (
         ("", "A passage.", "Questions", "There are no questions"),
         ('{"data": 1}', "", "Questions", "not in SQuAD's layout"),
-        ("Who?\n" * 1001, "A passage.", "Questions", "There are 1,001 questions, the limit is"),
+        ("Who?\n" * 1001, "A passage.", "Questions", "There are more than 1,000 questions"),
         ("Who?", " ", "Passage", "There is no passage to ask"),
     ):
         fill(page, questions, passage)

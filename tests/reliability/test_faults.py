@@ -20,8 +20,6 @@ from tests.reliability.apart import apart, needs_root, running_apart, stop, with
 from tests.reliability.host import API, running
 from tests.reliability.models import copy_of_the_model
 
-pytestmark = pytest.mark.long
-
 PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that night."
 LONG = " ".join(f"On day {i} the keeper of light {i * 7} rowed out." for i in range(20_000))
 
@@ -54,6 +52,7 @@ def test_models_deleted_or_damaged_while_the_app_runs(tmp_path: Path) -> None:
         assert host.answer("Who lit the lamp?", PASSAGE)["answers"]
 
 
+@pytest.mark.long
 def test_sigterm_lets_what_is_being_answered_finish(tmp_path: Path) -> None:
     with running(tmp_path) as host:
         told: list[bytes] = []
@@ -97,6 +96,7 @@ def test_sigterm_tells_whom_it_cannot_answer_any_more(tmp_path: Path) -> None:
         assert "Traceback" not in host.wrote()
 
 
+@pytest.mark.long
 def test_killed_it_starts_again_on_the_same_port(tmp_path: Path) -> None:
     port = free_port()
     for _ in range(2):
@@ -117,6 +117,7 @@ time.gmtime = lambda seconds=None: calendar(time.time() if seconds is None else 
 """
 
 
+@pytest.mark.long
 def test_the_clock_jumps(tmp_path: Path) -> None:
     """By ten years to either side, while a passage is read and between requests."""
     clock = tmp_path / "clock"
@@ -162,6 +163,7 @@ def check_all_was_had(told: dict[str, Any]) -> None:
     assert told["small"] == 200
 
 
+@pytest.mark.long
 @needs_root
 def test_no_home_no_network_and_a_full_disk(tmp_path: Path) -> None:
     with running_apart(tmp_path, room="3M") as host:
@@ -173,6 +175,7 @@ def test_no_home_no_network_and_a_full_disk(tmp_path: Path) -> None:
         assert host.stop() == 0
 
 
+@pytest.mark.long
 @needs_root
 def test_ipv6_alone(tmp_path: Path) -> None:
     """On a machine that has no IPv4 address, not even the loopback one."""
@@ -192,10 +195,12 @@ except OSError as error:
 """
 
 
+@pytest.mark.long
 @needs_root
 @pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace here")
 def test_a_trace_of_its_system_calls_shows_no_connection_but_loopback(tmp_path: Path) -> None:
-    """From start to end, of all its processes and libraries; nor a file written but in /tmp."""
+    """From start to end, of all its processes and libraries; nor does any of them try to write a
+    file but in /tmp."""
     trace = tmp_path / "trace"
     calls = "execve,connect,sendto,sendmsg,sendmmsg,open,openat"
     tracer = ("strace", "-f", "--seccomp-bpf", "-o", str(trace), "-e", f"trace={calls}")
@@ -207,7 +212,9 @@ def test_a_trace_of_its_system_calls_shows_no_connection_but_loopback(tmp_path: 
     addresses = re.findall(r'inet_(?:addr|pton)\((?:AF_INET6, )?"([^"]+)"', lines)
     assert set(addresses) <= {"127.0.0.1", "::1"}
     assert "127.0.0.1" in addresses
-    written = re.findall(r'open(?:at)?\([^"]*"([^"]+)", [A-Z_|]*O_(?:WRONLY|RDWR).* = \d', lines)
+    written = re.findall(r'open(?:at)?\([^"]*"([^"]+)", [A-Z_|]*O_(?:WRONLY|RDWR)', lines)
+    # Python itself tries to keep what it compiles.
+    written = [path for path in written if "/__pycache__/" not in path]
     assert {path for path in written if not path.startswith(("/tmp/", "/dev/null"))} == set()
     assert any(path.startswith("/tmp/gradio/") for path in written)
 
@@ -222,7 +229,7 @@ def test_nowhere_to_write_at_all_is_one_sentence() -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("spare", [25, 45])
+@pytest.mark.parametrize("spare", [25, pytest.param(45, marks=pytest.mark.long)])
 def test_memory_that_does_not_suffice_is_one_sentence(spare: int) -> None:
     """The process may have so many megabytes more than its libraries take; no model fits."""
     script = f"""

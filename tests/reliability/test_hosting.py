@@ -19,8 +19,6 @@ from tests.reliability.apart import STRANGER, needs_root
 from tests.reliability.browsers import with_browser
 from tests.reliability.host import API, Host, running
 
-pytestmark = pytest.mark.long
-
 PASSAGE = "The keeper lit the lamp at dusk. Nobody on the island slept that night."
 
 
@@ -38,10 +36,18 @@ def test_a_space(tmp_path: Path) -> None:
                 break
         assert status == 429
         assert "More than 12 requests in a minute came from you" in body["detail"]
-        other = {"x_forwarded_for": "192.0.2.7", "content_type": "application/json"}
-        assert host.send("POST", f"{API}/call/models", '{"data":[]}', **other)[0] == 200
+        # The last address is who came to the proxies; those before it, who they claim to be.
+        assert call_from(host, "192.0.2.7") == 200
+        assert 429 in [call_from(host, f"192.0.2.{i}, 192.0.2.8, 10.0.0.5") for i in range(40)]
+        assert call_from(host, "192.0.2.8, 192.0.2.7") == 200
         assert host.get("/health")[0] == 200
         assert host.stop() == 0
+
+
+def call_from(host: Host, forwarded: str) -> int:
+    """Call as proxies do that say who comes; return the status."""
+    named = {"x_forwarded_for": forwarded, "content_type": "application/json"}
+    return host.send("POST", f"{API}/call/models", '{"data":[]}', **named)[0]
 
 
 @pytest.mark.long
@@ -71,11 +77,11 @@ def a_space(folder: Path, python: str, *user: str, room: Path | None = None) -> 
     """Run the app as Spaces do, with this interpreter and as this user."""
     port = free_port()
     environment = {"PORT": str(port), "SYSTEM": "spaces", "SPACE_ID": "ada/verbatim"}
+    environment |= {"QA_FLAGS": "--rate-limit 12"}
     environment |= {"PATH": os.environ["PATH"], "TMPDIR": str(room or folder)}
     command = (*user, "env", "-i", *(f"{name}={value}" for name, value in environment.items()))
-    flags = ("--rate-limit", "12")
     with running(
-        folder, *flags, command=command, environment=environment, port=port, python=python
+        folder, command=command, environment=environment, port=port, python=python
     ) as host:
         yield host
 
@@ -95,6 +101,7 @@ def test_hosts_that_anybody_can_visit_limit_how_often_they_come(
     assert limit("--rate-limit", "7") == 7
 
 
+@pytest.mark.long
 def test_a_zero_gpu_space_finds_its_function(tmp_path: Path) -> None:
     """With a module in place of the one those Spaces have, which counts what is announced."""
     (tmp_path / "spaces.py").write_text("def GPU(function):\n    print(function.__name__)\n")
@@ -114,6 +121,7 @@ def test_a_zero_gpu_space_finds_its_function(tmp_path: Path) -> None:
     assert found == {"": "", "true": "_use_none"}
 
 
+@pytest.mark.long
 def test_the_steps_of_the_dockerfile(tmp_path: Path) -> None:
     """Copy what it copies, to a folder of its own; run what it runs; ask for its health."""
     steps = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
@@ -155,6 +163,7 @@ def test_the_steps_of_the_dockerfile(tmp_path: Path) -> None:
     assert asked.returncode != 0
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_below_a_path_behind_nginx(tmp_path: Path) -> None:
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

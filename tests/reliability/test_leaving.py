@@ -1,5 +1,6 @@
 """Whoever leaves, or says stop, ends the work that was done for them, and no other."""
 
+import asyncio
 import http.client
 import json
 import time
@@ -8,21 +9,30 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
+import httpx
 import pytest
+from gradio.routes import App
 from playwright.sync_api import Browser, expect
 
-from qa import Reader, answer_sheet, comparison, inside, questionnaire
+from qa import Reader, answer_sheet, comparison, documents, inside, questionnaire
 from qa.documents import Document
 from qa.errors import StoppedError
 from qa.reader import Model
 from qa.spans import WindowLogits
 from qa.windows import Window
+from tests import loops
 from tests.browser.conftest import ROOT
+from tests.document_files import pdf_of_streams
 from tests.fakes import RandomModel
 from tests.reliability.browsers import with_browser
 from tests.reliability.host import API, Host, running
 from tests.reliability.models import copy_of_the_model
+from tests.reliability.test_safety import META
+from tests.reliability.test_uploads import files, until_as
 from tests.texts import prose
+from ui import presence
+from ui.many import shelve
 from ui.page import LEFT_BEHIND
 
 LONG = prose(30_000)
@@ -64,6 +74,54 @@ def test_no_window_is_read_for_nobody(
         work(reader.wanted_while(model.wanted))
     assert model.read == 3
     assert reader.answer("Who?", "Ada did.").complete  # others share it
+
+
+def test_files_are_opened_for_so_long_and_for_nobody_else(tmp_path: Path) -> None:
+    sent = [tmp_path / f"{number}.txt" for number in range(9)]
+    for file in sent:
+        file.write_text(f"The text of {file.name}.", encoding="utf-8")
+    looks = iter([True, True, False])
+    opened, wrong = shelve(sent, {}, documents.LIMITS, 60, lambda: next(looks))
+    assert (list(opened), wrong) == (["0.txt", "1.txt"], [])
+
+    def slow() -> bool:
+        time.sleep(0.02)
+        return True
+
+    later, (wrong_now,) = shelve(sent[2:], opened, documents.LIMITS, 0.1, slow)
+    assert 2 < len(later) < 9
+    assert later.items() >= opened.items()
+    first = f"{len(later)}.txt"
+    assert "longer than 0.1 seconds, the limit here; open again what was left out" in wrong_now
+    assert wrong_now.endswith(f", from {first} on.")
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_whoever_never_listens_is_not_there(monkeypatch: pytest.MonkeyPatch, listens: bool) -> None:
+    monkeypatch.setattr(presence, "UNHEARD", 0.2)
+    stayed = []
+
+    def work() -> None:
+        there, ends = presence.of_caller(), time.monotonic() + 0.4
+        while there() and time.monotonic() < ends:
+            time.sleep(0.01)
+        stayed.append(there())
+
+    async def ask() -> None:
+        with gr.Blocks() as blocks:
+            gr.events.api(work, api_name="work")
+        transport = httpx.ASGITransport(App.create_app(blocks))
+        blocks._queue.start()
+        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+            path = f"{API}/call/work"
+            event = (await client.post(path, json={"data": []})).json()["event_id"]
+            if listens:
+                await client.get(f"{path}/{event}")
+            while not stayed:
+                await asyncio.sleep(0.01)
+
+    loops.run(ask())
+    assert stayed == [listens]
 
 
 def log(host: Host, endpoint: str) -> list[dict[str, Any]]:
@@ -121,6 +179,32 @@ def test_a_page_that_is_closed(host: Host) -> None:
     assert log(host, "page")[-1]["outcome"] == "stopped"
 
 
+def test_files_of_a_page_that_is_closed(host: Host, uploads: Path) -> None:
+    """Those that were opened stay open for whoever comes back; the others are gone."""
+    ((number, kinds),) = host.events("_read_passages")
+    content = pdf_of_streams([b"BT /F1 9 Tf 9 9 Td (A bell.) Tj ET\n"])
+
+    def join(*names: str) -> None:
+        sent = [host.upload(name, content)[1][0] for name in names]
+        value = [{"path": path, "orig_name": "a.pdf", "meta": META} for path in sent]
+        inputs = [value if kind == "uploadbutton" else None for kind in kinds]
+        body = {"data": inputs, "fn_index": number, "session_hash": "opens"}
+        assert host.post(f"{API}/queue/join", body)[0] == 200
+
+    before = files(uploads)
+    names = [f"{each}.pdf" for each in range(20)]
+    join(*names)
+    with listening(host, f"{API}/queue/data?session_hash=opens") as stream:
+        until(stream, b"process_starts")
+        time.sleep(0.5)
+    until_as(before, uploads)
+    join("last.pdf")
+    with listening(host, f"{API}/queue/data?session_hash=opens") as stream:
+        shown = next(line.decode() for line in stream if b"process_completed" in line)
+    assert "<code>last.pdf</code>" in shown
+    assert 0 < sum(f"<code>{name}</code>" in shown for name in names) < len(names)
+
+
 def test_those_who_wait_are_told_their_place(host: Host) -> None:
     """Two passages are read at a time. Of two more visitors the second is told that one is before
     them, and that none is once somebody has left."""
@@ -166,11 +250,15 @@ def test_files_that_were_never_opened_stay_for_fifteen_minutes_at_most() -> None
 
 @pytest.mark.long
 def test_files_that_were_never_opened_do_not_stay(tmp_path: Path) -> None:
-    """Nor do those that are there when the app stops."""
+    """Nor do those that are there when the app stops, nor those that a killed one left."""
     (tmp_path / "app.py").write_text(IMPATIENT.format(root=str(ROOT)), encoding="utf-8")
     kept = tmp_path / "kept"
     environment = {"GRADIO_TEMP_DIR": str(kept), "GRADIO_ANALYTICS_ENABLED": "False"}
+    with running(tmp_path, environment=environment) as host:
+        _, (left,) = host.upload("left.txt", b"text")
+    assert Path(left).exists()
     with running(tmp_path, environment=environment, root=tmp_path) as host:
+        wait_until(lambda: not Path(left).exists())
         status, (file,) = host.upload("left.txt", b"text")
         assert status == 200
         assert Path(file).exists()

@@ -1,5 +1,6 @@
 """Limits: whatever is too much is refused in a sentence that says what the limit is."""
 
+import asyncio
 import json
 import math
 import threading
@@ -7,7 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import gradio as gr
+import httpx
 import pytest
+from gradio.routes import App
+from starlette.middleware import Middleware
 
 from qa import QAError, Reader, answer_sheet, questionnaire
 from qa.answer_sheet import Row
@@ -15,9 +20,12 @@ from qa.documents import Document
 from qa.questionnaire import Item
 from qa.spans import WindowLogits
 from qa.windows import Window
+from tests import loops
 from tests.fakes import RandomModel
 from tests.reliability.host import API, Host, running
-from ui.gate import Rate
+from ui.closing import Closing
+from ui.gate import Gate, Rate
+from ui.limits import Limits
 
 PASSAGE = "Ada Lovelace wrote the first program in 1843. It was for a machine of Babbage's. "
 
@@ -37,7 +45,7 @@ def test_characters(host: Host) -> None:
 def test_questions(host: Host) -> None:
     outcome, data = host.call("answer_many", "Who wrote it?\n" * 21, PASSAGE)
     assert outcome == "error"
-    assert "There are 21 questions, the limit is 20" in data["error"]
+    assert "There are more than 20 questions, the limit here" in data["error"]
     outcome, data = host.call("answer_many", "Who wrote it?\n" * 20, PASSAGE)
     assert data[0]["questions"] == 20
     assert b"At most 20 questions at once." in host.get("/questions")[1]
@@ -95,6 +103,89 @@ def test_a_full_queue_says_so_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["run", "api"])
 def test_nothing_is_answered_past_the_queue(host: Host, way: str) -> None:
     assert host.post(f"{API}/{way}/answer", {"data": ["Who?", PASSAGE, None, 1]})[0] == 404
+
+
+class Gated:
+    """An app of one function, which answers when it may, behind a gate."""
+
+    def __init__(self, limits: Limits, auth: tuple[str, str] | None = None) -> None:
+        self.may_answer = asyncio.Event()
+
+        async def repeat(text: str) -> str:
+            await self.may_answer.wait()
+            return text
+
+        with gr.Blocks() as blocks:
+            gr.events.api(repeat, api_name="queued", concurrency_limit=2)
+            gr.events.api(repeat, api_name="at_once", queue=False)
+        blocks.auth = [auth] if auth else None
+        gate = Middleware(Gate, limits=limits, closing=Closing())
+        self._app = App.create_app(blocks, app_kwargs={"middleware": [gate]})
+        self.queue = blocks._queue
+        self.queue.start()
+
+    def visitor(self, address: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self._app, client=(address, 50_000))
+        return httpx.AsyncClient(transport=transport, base_url="http://host")
+
+    async def until_worked_on(self, events: int) -> None:
+        while self.queue.get_active_worker_count() != events:
+            await asyncio.sleep(0.001)
+
+
+async def post(visitor: httpx.AsyncClient, path: str) -> int:
+    answer = await visitor.post(f"{API}/{path}", json={"data": ["aye"]})
+    return answer.status_code
+
+
+def test_one_visitor_cannot_take_every_place() -> None:
+    async def come() -> None:
+        gated = Gated(Limits(requests_a_minute=120))
+        ada, eve = gated.visitor("192.0.2.1"), gated.visitor("192.0.2.2")
+        assert [await post(ada, "call/queued") for _ in range(5)] == [200] * 5
+        await gated.until_worked_on(2)  # while three wait
+        past = [asyncio.create_task(post(ada, "run/at_once")) for _ in range(4)]
+        await asyncio.wait(past, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        assert [each.done() for each in past] == [False] * 3 + [True]
+        assert past[3].result() == 429
+        refused = await ada.post(f"{API}/call/queued", json={"data": ["aye"]})
+        assert refused.status_code == 429
+        assert refused.json()["detail"].startswith("8 requests of yours are waiting or worked on")
+        assert await post(eve, "call/queued") == 200
+        gated.may_answer.set()
+        assert await asyncio.gather(*past) == [200] * 3 + [429]
+        await gated.until_worked_on(0)
+        assert await post(ada, "call/queued") == 200
+
+    loops.run(come())
+
+
+def test_what_is_answered_past_the_queue_is_bounded_too() -> None:
+    async def come() -> list[int]:
+        gated = Gated(Limits(waiting=3))
+        ada = gated.visitor("192.0.2.1")
+        answers = [asyncio.create_task(post(ada, "run/at_once")) for _ in range(4)]
+        await asyncio.wait(answers, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        gated.may_answer.set()
+        return await asyncio.gather(*answers)
+
+    assert loops.run(come()) == [200] * 3 + [503]
+
+
+def test_passwords_cannot_be_guessed_quickly() -> None:
+    async def come() -> None:
+        gated = Gated(Limits(), auth=("ada", "secret"))
+        ada, eve = gated.visitor("192.0.2.1"), gated.visitor("192.0.2.2")
+        for number in range(20):
+            guess = {"username": "ada", "password": str(number)}
+            assert (await eve.post("/login/", data=guess)).status_code == 400
+        known = {"username": "ada", "password": "secret"}
+        refused = await eve.post("/login", data=known)
+        assert refused.status_code == 429
+        assert "More than 20 logins in a minute came from you" in refused.json()["detail"]
+        assert (await ada.post("/login", data=known)).status_code == 200
+
+    loops.run(come())
 
 
 def test_visitors_who_come_too_often_wait_and_others_do_not() -> None:

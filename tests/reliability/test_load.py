@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,18 +41,15 @@ def stripped(answers: list[dict[str, object]]) -> list[tuple[object, object, obj
     return [(answer["text"], answer["start"], answer["end"]) for answer in answers]
 
 
-def visit_in(browser: Browser, url: str, browsers: int) -> None:
-    """Ask in so many browsers at once."""
-    pages = [browser.new_context(reduced_motion="reduce").new_page() for _ in range(browsers)]
-    for page in pages:
-        page.goto(f"{url}/")
-    for page in pages:
-        page.get_by_label("Passage", exact=True).fill(TEXT)
-        page.get_by_label("Question").fill("Who steered her?")
-        page.get_by_label("Question").press("Enter")
-    for page in pages:
-        first = page.locator('mark[data-rank="1"]')
-        expect(first).to_contain_text("Ines Duarte", timeout=60_000)
+def visit_in(browser: Browser, url: str) -> None:
+    """Ask in a browser."""
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    page.goto(f"{url}/")
+    page.get_by_label("Passage", exact=True).fill(TEXT)
+    page.get_by_label("Question").fill("Who steered her?")
+    page.get_by_label("Question").press("Enter")
+    first = page.locator('mark[data-rank="1"]')
+    expect(first).to_contain_text("Ines Duarte", timeout=60_000)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +64,7 @@ def test_everybody_gets_their_answers(
 ) -> None:
     asked = list(visits(visitors, questions, longest))
     alone = [reader.answer(question, passage).to_dict()["answers"] for question, passage in asked]
-    with ThreadPoolExecutor(visitors) as pool:
+    with ThreadPoolExecutor(visitors) as pool, ThreadPoolExecutor() as browser_pool:
         begin = threading.Barrier(visitors)
 
         def visit(mine: list[tuple[str, str]]) -> list[list[dict[str, object]]]:
@@ -76,8 +74,9 @@ def test_everybody_gets_their_answers(
         begun = time.monotonic()
         shares = [asked[start : start + questions] for start in range(0, len(asked), questions)]
         given = pool.map(visit, shares)
-        if browsers:
-            with_browser(lambda browser: visit_in(browser, host.url, browsers))
+        browsing = partial(with_browser, lambda browser: visit_in(browser, host.url))
+        for one in [browser_pool.submit(browsing) for _ in range(browsers)]:
+            one.result()
         together = list(itertools.chain.from_iterable(given))
     logging.info("%d requests in %.0f seconds", len(together), time.monotonic() - begun)
     assert len(together) == visitors * questions

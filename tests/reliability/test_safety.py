@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import app
 from qa import catalog
 from tests.reliability.host import API, Host
 
@@ -48,6 +50,10 @@ def still_well(host: Host) -> Iterator[None]:
         "//file=/etc/hostname",
         "./file=/etc/hostname",
         "custom_component/a/client/../../../app.py",
+        "custom_component/a/client/b/%0A%7B%22forged%22:1%7D",
+        "deep_link?session_hash=x",
+        "dev/reload",
+        "queue/status",
     ],
 )
 def test_no_file_and_no_address_is_served(host: Host, path: str) -> None:
@@ -55,6 +61,26 @@ def test_no_file_and_no_address_is_served(host: Host, path: str) -> None:
         status, _, body = host.send(method, f"{API}/{path}")
         assert status == 404, body
         assert Path("/etc/hostname").read_bytes() not in body
+
+
+def test_nobody_sees_what_is_on_another_visitors_page(host: Host, uploads: Path) -> None:
+    secret = "a passage of mine"
+    shared = uploads / "deep_links" / "mine"  # as an older copy of the app may have left some
+    shared.mkdir(parents=True)
+    (shared / "state.json").write_text(json.dumps([{"id": 1, "props": {"value": secret}}]))
+    for page in ("/", "/questions", "/config"):
+        for name in ("deep_link", "%64eep_link"):
+            status, body = host.get(f"{page}?{name}=mine")
+            assert status == 404
+            assert secret.encode() not in body
+    shutil.rmtree(uploads / "deep_links")
+
+
+@pytest.mark.parametrize(
+    "path", ["/monitoring", "/monitoring/summary", "/openapi.json", "/pwa_icon/192"]
+)
+def test_what_no_page_needs_is_not_served(host: Host, path: str) -> None:
+    assert host.get(path)[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/static/", "/assets/", "/svelte/"])
@@ -270,6 +296,13 @@ def test_the_log_is_json_and_says_how_it_went(host: Host) -> None:
     assert answered["endpoint"] == refused["endpoint"] == "/answer"
     assert (answered["outcome"], refused["outcome"]) == ("answered", "refused")
     assert answered["tokens"] > 10
+
+
+def test_where_mcp_clients_come_nobody_can_be_asked_to_log_in(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert app.main(["--mcp", "--auth", "ada:secret", "--model", "none"]) == 2
+    assert capsys.readouterr().err == "--mcp asks nobody to log in; leave it or --auth out.\n"
 
 
 def test_visitors_can_neither_fetch_remove_nor_add_models(host: Host) -> None:

@@ -1,5 +1,7 @@
 """Files that visitors send: each its own, and gone once it was read or given up."""
 
+import json
+import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import ROOT
 from tests.document_files import pdf_of_streams
 from tests.reliability.host import API, Host
 from tests.reliability.test_safety import META
+from ui.many import MOST_PASSAGES
+from ui.page import MOST_SENT
+from ui.uploads import folder, keep_tidy
 
 HEAD = (
     "POST {api}/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -21,7 +27,7 @@ PART = '--b\r\nContent-Disposition: form-data; name="{field}"; filename="a.txt"\
 
 def files(folder: Path) -> set[Path]:
     """Return the files below a folder. Folders that tests of never opened files leave may stay."""
-    return {path for path in folder.rglob("*") if path.is_file()}
+    return {Path(at, name) for at, _, names in os.walk(folder) for name in names}
 
 
 def until_as(before: set[Path], folder: Path) -> None:
@@ -32,11 +38,11 @@ def until_as(before: set[Path], folder: Path) -> None:
         time.sleep(0.05)
 
 
-def opened(host: Host, name: str, path: str) -> dict[str, Any]:
-    """Open a file that was sent, as a page does."""
+def opened(host: Host, name: str, *paths: str) -> dict[str, Any]:
+    """Open files that were sent, as a page does."""
     ((number, kinds),) = host.events(name)
-    file = {"path": path, "orig_name": "a.txt", "meta": META}
-    value = [file] if name == "_read_passages" else file
+    sent = [{"path": path, "orig_name": "a.txt", "meta": META} for path in paths]
+    value = sent if name == "_read_passages" else sent[0]
     return host.event(number, *[value if kind == "uploadbutton" else None for kind in kinds])
 
 
@@ -99,6 +105,81 @@ def test_a_file_that_nobody_asked_for_goes(host: Host, uploads: Path) -> None:
     body = PART.format(field="others") + "x\r\n--b--\r\n"
     host.send("POST", f"{API}/upload", body, content_type="multipart/form-data; boundary=b")
     until_as(before, uploads)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../escaped.txt", "/tmp/escaped.txt", "..\\escaped.txt", "..%2Fescaped", "..", "."],
+)
+def test_a_name_that_comes_as_it_is_leads_nowhere(host: Host, uploads: Path, name: str) -> None:
+    """Browsers quote names, others need not."""
+    before = files(uploads)
+    body = PART.format(field="files").replace("a.txt", name) + "text\r\n--b--\r\n"
+    status, _, answer = host.send(
+        "POST", f"{API}/upload", body, content_type="multipart/form-data; boundary=b"
+    )
+    if status == 200:
+        (path,) = json.loads(answer)
+        assert files(uploads) - before == {Path(path)}
+        opened(host, "_open_file", path)
+    until_as(before, uploads)
+    for above in (Path("/tmp"), ROOT, *uploads.resolve().parents):
+        assert not list(above.glob("*escaped*"))
+
+
+def test_files_that_are_sent_and_not_opened_have_a_bound(host: Host, uploads: Path) -> None:
+    """Once they are opened, there is room again."""
+    before = files(uploads)
+    sent = []
+    for _ in range(MOST_SENT + 1):
+        status, answer = host.upload("long.txt", b"x" * 990_000)
+        if status != 200:
+            break
+        sent += answer
+    assert 0 < len(sent) <= MOST_SENT
+    assert status == 507
+    assert answer["detail"].startswith("This host has no room for more files now;")
+    until_as(before | set(map(Path, sent)), uploads)
+    opened(host, "_read_passages", *sent)
+    until_as(before, uploads)
+    for _ in range(MOST_SENT + 2):  # what comes to nothing takes no room
+        body = PART.format(field="files") + "x" * 990_000 + "\r\n--b\r\nNo: name\r\n\r\n"
+        status, _, _ = host.send(
+            "POST", f"{API}/upload", body, content_type="multipart/form-data; boundary=b"
+        )
+        assert status == 400
+    status, (path,) = host.upload("long.txt", b"x" * 990_000)
+    assert status == 200
+    opened(host, "_open_file", path)
+
+
+def test_what_an_earlier_run_left_goes_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    kept = [folder() / name for name in ("tmpnew", f"{'0' * 64}/new.txt", "notes.txt")]
+    kept += [tmp_path / "tmpold", tmp_path / f"{'a' * 64}/old.txt"]  # of another app
+    left = [folder() / name for name in ("tmpold", f"{'a' * 64}/old.txt")]
+    for file in kept + left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("text")
+        if "new" not in file.name:
+            for path in (file, file.parent):
+                os.utime(path, (0, 0))
+    keep_tidy(10**9, 3600, 900)
+    until_as(set(kept), tmp_path)
+    assert not left[1].parent.exists()
+
+
+def test_passages_that_are_open_have_a_bound(host: Host) -> None:
+    """What is open stays; what is left out is said once."""
+    names = [f"{number}.txt" for number in range(MOST_PASSAGES + 3)]
+    sent = [host.upload(name, b"A bell. " * 37_000)[1][0] for name in names]
+    shown = str(opened(host, "_read_passages", *sent)["output"]["data"])
+    assert all(f"<code>{name}</code>" in shown for name in names[:MOST_PASSAGES])
+    assert f"<code>{names[MOST_PASSAGES]}</code>" not in shown
+    assert "Up to 1,000 files with 1,200,000 characters together may be open here" in shown
+    assert shown.count(f"left out: 3 files, from {names[MOST_PASSAGES]} on.") == 1
 
 
 def test_a_document_that_takes_its_time_keeps_no_other_waiting(host: Host) -> None:
