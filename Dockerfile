@@ -1,5 +1,5 @@
 # Verbatim in a container. It needs nothing but this repository:
-#   docker build -t verbatim . && docker run --rm --read-only --tmpfs /tmp -p 7860:7860 verbatim
+#   docker build -t verbatim . && docker run --rm --read-only --tmpfs /tmp -p 7860:7860 verbatim --rate-limit 120
 FROM python:3.11-slim
 
 WORKDIR /app
