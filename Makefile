@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# What pip leaves out with --no-compile, on all processors. Some packages hold templates that are no Python.
+COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 # Options for app.py or pytest: make run ARGS="--port 8000", make test ARGS="-k windows"
 ARGS ?=
 
@@ -49,10 +51,12 @@ check: $(VENV)/dev.installed
 
 $(VENV)/app.installed: requirements.txt | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/dev.installed: requirements.txt requirements-dev.txt | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt
+	@$(COMPILE)
 	@touch $@ $(VENV)/app.installed
 
 $(BIN)/python:
