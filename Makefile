@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# What pip leaves out with --no-compile, on all processors. Some packages hold templates that are no Python.
-COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+# $(call install,ENVIRONMENT,WHAT): compiled on all processors, of which pip uses one. Some packages hold templates
+# that are no Python.
+install = $(1)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check $(2) && \
+	{ $(1)/bin/python -m compileall -qq -j 0 $(1)/lib || true; }
 # Options for app.py or pytest: make run ARGS="--port 8000", make test ARGS="-k windows"
 ARGS ?=
 
@@ -50,13 +52,11 @@ check: $(VENV)/dev.installed
 	@$(BIN)/mypy
 
 $(VENV)/app.installed: requirements.txt | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
-	@$(COMPILE)
+	@$(call install,$(VENV),-r requirements.txt)
 	@touch $@
 
 $(VENV)/dev.installed: requirements.txt requirements-dev.txt | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt
-	@$(COMPILE)
+	@$(call install,$(VENV),-r requirements-dev.txt)
 	@touch $@ $(VENV)/app.installed
 
 $(BIN)/python:
@@ -67,7 +67,7 @@ $(BIN)/python:
 
 .venv-training/installed: training/requirements.txt requirements-dev.txt
 	@$(PYTHON) -m venv .venv-training
-	@.venv-training/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r training/requirements.txt -r requirements-dev.txt
+	@$(call install,.venv-training,-r training/requirements.txt -r requirements-dev.txt)
 	@touch $@
 
 chromium:

@@ -15,7 +15,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -114,39 +114,6 @@ def relative_buckets() -> Tensor:
     return torch.where(distance < exact, distance, far) + half * (offset > 0)
 
 
-class _Product(torch.autograd.Function):
-    """linear(), whose weight's gradient is taken of a transposed copy of the narrower side.
-
-    oneDNN (3.x, bf16 on AMX) multiplies a transposed left side at little more than half the speed
-    of a plain one; the copy costs a fifth of what it saves for MPNet-base's wide layers.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return F.linear(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        rows, gradients = x.flatten(0, -2), gradient.flatten(0, -2)
-        if gradients.shape[1] > rows.shape[1]:
-            of_weight = (rows.t().contiguous() @ gradients).t()
-        else:
-            of_weight = gradients.t().contiguous() @ rows
-        return gradient @ weight, of_weight, gradients.sum(0)
-
-
-class Dense(nn.Linear):
-    """nn.Linear with a faster backward pass; itself where nothing is learned, as in an export."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., in] -> [..., out]."""
-        if self.training and torch.is_grad_enabled():
-            return _Product.apply(x, self.weight, self.bias)
-        return super().forward(x)
-
-
 class Layer(nn.Module):
     """One post-norm transformer layer: attention, then two dense products."""
 
@@ -154,11 +121,11 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.head_width = config.width // config.heads
-        self.qkv = Dense(config.width, 3 * config.width)
-        self.out = Dense(config.width, config.width)
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
         self.attention_norm = nn.LayerNorm(config.width, config.eps)
-        self.up = Dense(config.width, config.intermediate)
-        self.down = Dense(config.intermediate, config.width)
+        self.up = nn.Linear(config.width, config.intermediate)
+        self.down = nn.Linear(config.intermediate, config.width)
         self.norm = nn.LayerNorm(config.width, config.eps)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:

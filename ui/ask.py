@@ -193,10 +193,10 @@ class _AskPage:
             if result is not None and not turn.superseded:
                 asked = Asked(question, passage, model, None if result.complete else result.read)
                 with suppress(QAError):  # Look inside would read the passage anew
-                    reading = await to_thread.run_sync(
+                    look = await to_thread.run_sync(
                         Reading.of, reader, question, passage, seen[: result.read]
                     )
-                    self._readings.put((ref(reader), asked), reading)
+                    self._readings.put((ref(reader), asked), look)
         if turn.superseded:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         elif result is None:

@@ -11,10 +11,8 @@ from gradio.components.api_component import Api
 from gradio_client import utils as client_utils  # type: ignore[import-untyped]
 
 from ui import log
+from ui.limits import UNQUEUED_AT_ONCE
 from ui.text import carried, sendable
-
-# Events that do not queue, all visitors together: to count a long passage takes a processor.
-_AT_ONCE = 4
 
 
 class Blocks(gr.Blocks):
@@ -26,7 +24,7 @@ class Blocks(gr.Blocks):
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
-        self._turn = CapacityLimiter(_AT_ONCE)
+        self._turn = CapacityLimiter(UNQUEUED_AT_ONCE)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any

@@ -23,13 +23,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui import log, uploads
 from ui.closing import Closing
-from ui.limits import Limits
+from ui.limits import LOGINS_A_MINUTE, Limits
 from ui.readers import Readers
 
 _API = "/gradio_api/"
 _UPLOAD = f"{_API}upload"
 _JOINING = (f"{_API}queue/join", f"{_API}call/")
-_AT_ONCE = f"{_API}run/"  # the pages' events that do not queue
+_UNQUEUED = f"{_API}run/"  # the pages' events that do not queue
 # What the pages, gradio_client, MCP clients and Gradio's own start need of its API.
 _SERVED = tuple(
     _API + name
@@ -41,7 +41,6 @@ _SERVED = tuple(
 _UNSERVED = ("/monitoring", "/openapi.json", "/pwa_icon/")  # of what is not its API
 _FREE = (f"{_API}cancel", f"{_API}reset")  # they end work
 _LOGIN = "/login"
-_LOGINS_A_MINUTE = 20  # of one visitor: many for who forgot a password, few for who guesses it
 _VISITORS = 10_000  # remembered at once
 
 
@@ -53,7 +52,7 @@ class Gate:
         self._limits = limits
         self._closing = closing
         self._rate = Rate(limits.requests_a_minute) if limits.requests_a_minute else None
-        self._logins = Rate(_LOGINS_A_MINUTE)
+        self._logins = Rate(LOGINS_A_MINUTE)
         # From whom requests are that are just being taken in or answered at once.
         self._coming: list[str] = []
 
@@ -110,7 +109,7 @@ class Gate:
             return None
         visitor = _visitor(scope)
         if path == _LOGIN and (wait := self._logins.wait(visitor)):
-            return _too_many(f"More than {_LOGINS_A_MINUTE} logins in a minute", wait)
+            return _too_many(f"More than {LOGINS_A_MINUTE} logins in a minute", wait)
         if not path.startswith(_API) or path.startswith(_FREE):
             return None
         if self._closing.begun:
@@ -124,7 +123,7 @@ class Gate:
     def _refuse_work(self, scope: Scope, path: str, visitor: str) -> JSONResponse | None:
         """Refuse what comes on top of as much as can wait."""
         most = self._limits.waiting
-        if (len(self._coming) if path.startswith(_AT_ONCE) else waiting(scope)) >= most:
+        if (len(self._coming) if path.startswith(_UNQUEUED) else waiting(scope)) >= most:
             return _busy(
                 f"Verbatim is busy: {most} requests are waiting already; try again in a minute."
             )
@@ -219,7 +218,7 @@ def _is_served(path: str, scope: Scope) -> bool:
 
 
 def _takes_work(scope: Scope) -> bool:
-    return scope["method"] == "POST" and _path(scope).startswith((*_JOINING, _AT_ONCE))
+    return scope["method"] == "POST" and _path(scope).startswith((*_JOINING, _UNQUEUED))
 
 
 def _explain(error: Exception, path: str) -> JSONResponse:

@@ -13,6 +13,14 @@ REQUESTS_A_QUESTION = 5
 # Whose open files and earlier questions are kept: those who asked last. Each takes a fifth of a
 # megabyte and what they sent.
 VISITORS_KEPT = 500
+# How often as many bytes may be sent and not yet be read, or removed, as may be opened at once.
+MOST_SENT = 20
+# What a visitor has open at most: files, and how often the characters of the longest passage.
+MOST_FILES = 1_000
+MOST_PASSAGES = 4
+# Events that do not queue, all visitors together: to count a long passage takes a processor.
+UNQUEUED_AT_ONCE = 4
+LOGINS_A_MINUTE = 20  # of one visitor: many for who forgot a password, few for who guesses it
 
 
 @dataclass(frozen=True, slots=True)

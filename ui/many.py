@@ -23,6 +23,7 @@ from qa.questionnaire import Item
 from ui import answer_table, answers, endpoint, fields, log, masthead, presence, progress, uploads
 from ui.blocks import Blocks
 from ui.events import AT_ONCE, OPENING, PRIVATE, Changes, reading
+from ui.limits import MOST_FILES, MOST_PASSAGES
 from ui.many_desk import ManyDesk, samples
 from ui.readers import Readers
 from ui.text import carried, counted
@@ -35,9 +36,6 @@ TOP_K = 3
 # Seconds that one visitor's files are opened before others have their turn: two that are as slow as
 # a file may be.
 OPENING_SECONDS = 2 * documents.SECONDS
-# What a visitor has open at most: files, and how often the characters of the longest passage.
-MOST_FILES = 1_000
-MOST_PASSAGES = 4
 _QUESTION_FILES = [".txt", ".csv", ".tsv", ".json"]
 
 

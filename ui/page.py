@@ -6,14 +6,13 @@ from pathlib import Path
 
 from ui import ask, many, models_page, uploads
 from ui.blocks import Blocks
+from ui.limits import MOST_SENT
 from ui.readers import Readers
 
 HERE = Path(__file__).resolve().parent
 # Seconds: how often files are looked for that were sent and never opened, and how old they get. The
 # others are removed as soon as they are read.
 LEFT_BEHIND = (300, 600)
-# How often as many bytes may be sent and not yet be read, or removed, as may be opened at once.
-MOST_SENT = 20
 
 
 def head() -> str:

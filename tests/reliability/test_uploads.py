@@ -14,8 +14,7 @@ from tests.browser.conftest import ROOT
 from tests.document_files import pdf_of_streams
 from tests.reliability.host import API, Host
 from tests.reliability.test_safety import META
-from ui.many import MOST_PASSAGES
-from ui.page import MOST_SENT
+from ui.limits import MOST_PASSAGES, MOST_SENT
 from ui.uploads import folder, keep_tidy
 
 HEAD = (

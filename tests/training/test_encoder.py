@@ -16,7 +16,7 @@ from transformers import (
     MPNetModel,
 )
 
-from training.encoder import Dense, Encoder
+from training.encoder import Encoder
 
 SHAPE = {
     "hidden_size": 48,
@@ -137,15 +137,3 @@ def test_padding_changes_nothing(family: str, tmp_path: Path) -> None:
         padded, _ = model(ids, mask, types)
         alone, _ = model(ids[2:, :length], mask[2:, :length], types[2:, :length])
     torch.testing.assert_close(padded[2:, :length], alone, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize(("width", "out"), [(6, 18), (18, 6), (6, 6)])
-def test_gradients_of_dense_layers(width: int, out: int) -> None:
-    dense = Dense(width, out).double()
-    x = torch.randn(2, 5, width, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(
-        lambda x, weight, bias: torch.func.functional_call(
-            dense, {"weight": weight, "bias": bias}, (x,)
-        ),
-        (x, dense.weight, dense.bias),
-    )
