@@ -22,6 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (PyTorch's own convention)
 
+from training.dense import Dense
+
 # MPNet's relative position buckets (Song et al. 2020, after T5): half of them for each direction;
 # from this distance on every position falls into the last one.
 RELATIVE_BUCKETS = 32
@@ -121,11 +123,11 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.head_width = config.width // config.heads
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.out = nn.Linear(config.width, config.width)
+        self.qkv = Dense(config.width, 3 * config.width)
+        self.out = Dense(config.width, config.width)
         self.attention_norm = nn.LayerNorm(config.width, config.eps)
-        self.up = nn.Linear(config.width, config.intermediate)
-        self.down = nn.Linear(config.intermediate, config.width)
+        self.up = Dense(config.width, config.intermediate)
+        self.down = Dense(config.intermediate, config.width)
         self.norm = nn.LayerNorm(config.width, config.eps)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:

@@ -11,6 +11,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from training.encoder import Encoder, EncoderConfig
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    # torch.compile imports what PyTorch itself calls deprecated.
+    config.addinivalue_line("filterwarnings", "ignore:`torch.jit:DeprecationWarning")
+
+
 PLACES = ["Arden", "Brill", "Corvo", "Dunmore", "Elsing", "Farrow"]
 THINGS = {"mill": "oak", "bridge": "granite", "chapel": "brick", "market": "slate"}
 SPECIAL = {
