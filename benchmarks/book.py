@@ -2,9 +2,9 @@
 
     python -m benchmarks.book --squad dev-v1.1.json [--questions 200]
 
-All paragraphs of the file are one text. Its tokens are made once, which is told apart; then
+All paragraphs of the file are one text. Its tokens are made once, which is timed apart; then
 questions spread over the file are asked of the whole, one after the other. The windows that promise
-most are read first (qa/lexical.py): told are the time of the first answer shown, how often the
+most are read first (qa/lexical.py). It reports the time of the first answer shown, how often the
 answer shown after a second is the one of the full scan, how early the full scan's answer is first
 seen, what share of the time is the model's own, and memory over the questions. Linux only (it reads
 /proc).
@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.memory import resident
 from qa import Reader, squad
 from qa.reader import Result
 from qa.spans import WindowLogits
@@ -46,7 +46,7 @@ class Asked:
 
     first: float  # seconds until an answer is shown
     within_a_second: bool  # the answer shown after a second is the last one
-    settled: float  # share of the windows read when the last answer is first shown to stay
+    settled: float  # share of the windows read when the final answer first stands for good
     seconds: float
     model_seconds: float
     windows: int
@@ -68,7 +68,7 @@ def main() -> None:
     found, memory = [], []
     for example in squad.spread(examples, options.questions):
         found.append(ask(reader, model, example.question, book))
-        memory.append(_resident_megabytes())
+        memory.append(resident())
     report = {
         "words": len(book.split()),
         "tokens": tokens,
@@ -114,12 +114,6 @@ def ask(reader: Reader, model: Timed, question: str, book: str) -> Asked:
 
 def _place(result: Result) -> tuple[int, int] | None:
     return (result.answers[0].start, result.answers[0].end) if result.answers else None
-
-
-def _resident_megabytes() -> float:
-    status = Path("/proc/self/status").read_text("utf-8")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    return int(found[1]) / 1024 if found else 0.0
 
 
 if __name__ == "__main__":

@@ -154,7 +154,9 @@ def entries(folder: Path) -> dict[str, Entry]:
             **card,
         ),
         "openvino-demo-f32": Entry(
-            "OpenVINO, the same, f32 hint", lambda _: OpenVino(xml, padded=True, f32=True), **card
+            "OpenVINO, padded to 384, f32 hint",
+            lambda _: OpenVino(xml, padded=True, f32=True),
+            **card,
         ),
         "openvino-dynamic": Entry(
             "OpenVINO, the same IR at its best: dynamic length (bf16)",
@@ -162,7 +164,9 @@ def entries(folder: Path) -> dict[str, Entry]:
             **card,
         ),
         "openvino-dynamic-f32": Entry(
-            "OpenVINO, the same, f32 hint", lambda _: OpenVino(xml, padded=False, f32=True), **card
+            "OpenVINO, dynamic length, f32 hint",
+            lambda _: OpenVino(xml, padded=False, f32=True),
+            **card,
         ),
         "distilbert": Entry(
             "transformers, DistilBERT, PyTorch FP32",

@@ -4,8 +4,9 @@
     python -m benchmarks.peers --squad dev-v1.1.json [--rounds 5] [--ir MODEL.xml] [--write]
 
 Every contender (benchmarks/contenders.py) lives in a process of its own and only one runs at a
-time; they take turns, so that a busy neighbour on the machine slows all of them alike. Figures are
-medians over the rounds, the ratios are what to read. Peers are given token ids and timed for their
+time; they take turns, so that a busy neighbour on the machine slows all of them alike. Times of
+windows are medians over all rounds; every question is asked once, in one of the rounds, and the
+long text is read once. The ratios are what to read. Peers are given token ids and timed for their
 model alone; Verbatim is timed for the whole answer wherever there is a text. --write keeps the
 figures in benchmarks/peers.json, its table in benchmarks/README.md and its plot beside them;
 without it, ratios to the kept figures are shown.
@@ -90,6 +91,8 @@ def main() -> None:
     parser.add_argument("--onnxifier", action="store_true", help="with its graph: minutes to make")
     parser.add_argument("--write", action="store_true", help="keep the figures")
     options = parser.parse_args()
+    if options.only and options.write:
+        parser.error("--write keeps the figures of all contenders: leave out --only")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, options.ir, onnxifier=options.onnxifier)
@@ -294,8 +297,8 @@ def keep(report: dict[str, Any]) -> None:
         f"{about['processor']}, {about['cores']} cores ({', '.join(about['instructions'])}), "
         f"Python {about['python']}, "
         f"{', '.join(f'{name} {number}' for name, number in about['versions'].items())}; "
-        f"milliseconds, medians of {report['rounds']} interleaved rounds, "
-        f"{report['questions']} questions.\n\n"
+        f"milliseconds; windows: medians of {report['rounds']} interleaved rounds, "
+        f"questions: each of {report['questions']} once.\n\n"
     )
     readme.write_text(
         before + begin + told + table(report["contenders"]) + "\n" + end + after, "utf-8"
@@ -314,7 +317,9 @@ def plot(contenders: dict[str, dict[str, Any]]) -> None:
     for name, own in contenders.items():
         ours = name.startswith("verbatim")
         times = [own[f"ms_{n}"] for n in LENGTHS]
-        axes.plot(LENGTHS, times, marker="o", lw=2.5 if ours else 1, label=own["title"].strip("*"))
+        axes.plot(
+            LENGTHS, times, marker="o", lw=2.5 if ours else 1, label=own["title"].replace("**", "")
+        )
     axes.set(xlabel="tokens", ylabel="milliseconds", yscale="log", xticks=LENGTHS)
     axes.legend(fontsize=6)
     figure.tight_layout()

@@ -4,8 +4,8 @@
 
 The machine's processors are dealt out to the replicas. The balancer (Debian's nginx-light) sends a
 visitor to the same replica every time, since what is asked and its answers are two requests; here
-every visitor has an address of their own on the loopback network. Asked is a short and a long
-passage in turn. Arrangements take turns over three rounds; told are medians. Linux only.
+every visitor has an address of their own on the loopback network. A short and a long passage are
+asked about in turn. Arrangements take turns over three rounds; it reports medians. Linux only.
 """
 
 from __future__ import annotations
@@ -73,18 +73,20 @@ def balanced(count: int, folder: Path) -> Iterator[str]:
     processors = sorted(os.sched_getaffinity(0))
     with ExitStack() as stack:
         ports = [free_port() for _ in range(count)]
+        processes = []
         for number, port in enumerate(ports):
-            _start(
-                stack, [sys.executable, "app.py", "--port", str(port)], processors[number::count]
-            )
+            command = [sys.executable, "app.py", "--port", str(port)]
+            processes.append(_start(stack, command, processors[number::count]))
         front = free_port()
         servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
         configuration = folder / "nginx.conf"
         configuration.write_text(
             NGINX.format(folder=folder, servers=servers, port=front), encoding="utf-8"
         )
-        _start(stack, [nginx, "-c", str(configuration)], processors)
+        processes.append(_start(stack, [nginx, "-c", str(configuration)], processors))
         while not all(served(f"http://127.0.0.1:{port}/") for port in (*ports, front)):
+            if any(process.poll() is not None for process in processes):
+                raise SystemExit("An app or nginx did not start; what it says stands above.")
             time.sleep(0.1)
         yield f"http://127.0.0.1:{front}"
 
@@ -109,12 +111,15 @@ def rate(url: str, visitors: int, questions: int) -> float:
         return visitors * questions / (time.perf_counter() - started)
 
 
-def _start(stack: ExitStack, command: Sequence[str], processors: Sequence[int]) -> None:
+def _start(
+    stack: ExitStack, command: Sequence[str], processors: Sequence[int]
+) -> subprocess.Popen[bytes]:
     """Run a command on these processors until the stack is closed."""
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     os.sched_setaffinity(process.pid, processors)
     stack.callback(process.wait)
     stack.callback(process.terminate)
+    return process
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 Each question is asked of its paragraph and those that follow it in the article, about WORDS words,
 twice: as they are, and below a few neutral sentences, which move every window by about a third of
-its length. Told is in what share of questions the best answer is another one (other words, or the
-same at another place), and the exact match and F1 of both.
+its length. It reports in what share of questions the best answer is another one (other words, or
+the same at another place), and the exact match and F1 of both.
 """
 
 from __future__ import annotations

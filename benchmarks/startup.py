@@ -22,6 +22,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.memory import peak
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = ROOT / "examples" / "expedition.txt"
 QUESTION = "Who led the expedition?"
@@ -98,9 +100,7 @@ def _app() -> tuple[float, float]:
             time.sleep(0.05)
         seconds = time.perf_counter() - started
         _ask(port)
-        status = Path(f"/proc/{app.pid}/status").read_text(encoding="ascii")
-        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        return seconds, int(peak.split()[1]) / 1000
+        return seconds, peak(app.pid)
     finally:
         app.terminate()
         app.wait()

@@ -3,19 +3,20 @@ took. Used by benchmarks/peers.py, which lets one worker at a time run.
 
 Each line is a JSON object: {"do": "load"}, {"do": "window", "tokens": N},
 {"do": "question", "ids": [[…], …], "question": "…", "passage": "…"},
-{"do": "text", "ids": [[…], …], "question": "…", "passage": "…", "seconds": S}; so is each reply.
+{"do": "text", "ids": [[…], …], "advance": A, "question": "…", "passage": "…", "seconds": S}, where A
+is how many tokens of the text a window adds to the one before; so is each reply.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import Contender, Verbatim, entries
+from benchmarks.memory import peak
 
 
 def main() -> None:
@@ -27,15 +28,9 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         reply = {"load": seconds} if job["do"] == "load" else _run(contender, job)
-        reply["peak_megabytes"] = _peak_megabytes()
+        reply["peak_megabytes"] = peak()
         reply["disk_megabytes"] = sum(file.stat().st_size for file in contender.files) / 1e6
         print(json.dumps(reply), flush=True)
-
-
-def _peak_megabytes() -> float:
-    """Return the most memory this process had; getrusage would count its parent's at the fork."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("utf-8"))
-    return int(found[1]) / 1000 if found else 0.0
 
 
 def _run(contender: Contender, job: dict[str, Any]) -> dict[str, float]:

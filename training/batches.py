@@ -154,6 +154,8 @@ class Batches:
     def _group(self, epoch: int, index: int) -> tuple[Row, ...]:
         """A question's sequence with the answer and, when it is its turn, the one without."""
         question = self.corpus.questions[index]
+        # Seeds that differ in zeros at their end only, as some here and above, draw the same
+        # numbers, but what is done with them differs.
         random = np.random.default_rng([self.seed, epoch, 0, index])
         answer = (question.start, question.end)
         group = [self._row(index, question.paragraph, answer, random)]

@@ -4,8 +4,8 @@
         --logits FOLDER [--write]
 
 PAIRS.json holds questions beside their unanswerable twins, ARTICLES.json articles whose paragraphs
-are joined (both made by `python -m training.sets`). Neither may hold what the model was trained on,
-nor what it is reported on.
+are joined (`python -m training.sets` makes both, of files in SQuAD's layout). Neither may hold what
+the model was trained on, nor what it is reported on.
 
 The model runs once; its logits are kept in --logits, so that rules can be compared without it.
 Those of another model or of other questions are refused.
@@ -42,9 +42,9 @@ TOLERANCE = 0.01  # share of questions
 
 @dataclass(frozen=True)
 class Evidence:
-    """What rules are chosen by, over n questions: for every temperature the top span's logit, the
-    log of the sum of all spans' weights, and whether the span is right. `logit`, `right`,
-    `answerable` are [n], `mass` [temperatures, n]."""
+    """What rules are chosen by, over n questions: the top span's logit, whether that span is right
+    and whether anything is, [n] each; and for every temperature the log of the sum of all spans'
+    weights, `mass`, [temperatures, n]."""
 
     logit: NDArray[np.float64]
     mass: NDArray[np.float64]

@@ -1,13 +1,12 @@
-"""Build choosing and reporting sets from files of SQuAD's 1.1 layout. Nothing is fetched, no model
-runs.
+"""Build the sets that settings are chosen on and results reported on, from files of SQuAD's 1.1
+layout. Nothing is fetched, no model runs.
 
+    python -m training.sets cut IN.json OUT.json --titles TITLES.txt
     python -m training.sets unanswerable IN.json OUT.json --tokenizer tokenizer.json
-    python -m training.sets regroup IN.json OUT.json --paragraphs 40
 
-`unanswerable` asks every question twice: of its own paragraph, and of the most similar other
-paragraph of its article that lacks the answer, where there is one (SQuAD's 2.0 layout; the twin's
-id ends in "-elsewhere"). `regroup` deals the paragraphs out into articles of so many each, for sets
-whose own articles have one or two.
+`cut` keeps the articles of these titles, one a line. `unanswerable` asks every question twice: of
+its own paragraph, and of the most similar other paragraph of its article that lacks the answer,
+where there is one (SQuAD's 2.0 layout; the twin's id ends in "-elsewhere").
 """
 
 import argparse
@@ -17,7 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from training.data import Ids, most_similar_others, split, whole
+from training.data import Ids, most_similar_others, read_titles, split, whole
 
 Article = dict[str, Any]
 
@@ -55,12 +54,12 @@ def _tokens(texts: list[str], tokenizer: Tokenizer) -> list[Ids]:
     return [text.ids for text in split(texts, tokenizer)]
 
 
-def regroup(articles: list[Article], size: int) -> list[Article]:
-    """Deal paragraphs out, every k-th into the k-th article, so that neighbours in the file do not
-    meet again."""
-    paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
-    count = max(1, len(paragraphs) // size)
-    return [{"title": f"group {k}", "paragraphs": paragraphs[k::count]} for k in range(count)]
+def cut(articles: list[Article], titles: frozenset[str]) -> list[Article]:
+    """Return the articles of these titles. Raises ValueError where there is none of some title."""
+    kept = [article for article in articles if article["title"] in titles]
+    if missing := sorted(titles - {article["title"] for article in kept}):
+        raise ValueError(f"There is no article {missing[0]}.")
+    return kept
 
 
 def main() -> None:
@@ -68,20 +67,20 @@ def main() -> None:
         prog="python -m training.sets", description=__doc__.split("\n")[0]
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("unanswerable", "regroup"):
+    for name in ("cut", "unanswerable"):
         command = commands.add_parser(name)
         command.add_argument("input", type=Path, nargs="+")
         command.add_argument("output", type=Path)
+    commands.choices["cut"].add_argument("--titles", type=Path, required=True)
     commands.choices["unanswerable"].add_argument("--tokenizer", type=Path, required=True)
-    commands.choices["regroup"].add_argument("--paragraphs", type=int, default=40)
     options = parser.parse_args()
     articles = [
         article
         for file in options.input
         for article in json.loads(file.read_text(encoding="utf-8"))["data"]
     ]
-    if options.command == "regroup":
-        articles = regroup(articles, options.paragraphs)
+    if options.command == "cut":
+        articles = cut(articles, read_titles(options.titles))
     else:
         tokenizer = whole(Tokenizer.from_file(str(options.tokenizer)))
         articles = unanswerable(articles, tokenizer)

@@ -59,6 +59,14 @@ class Curve:
         return {"step": trainer.step, "tokens": trainer.tokens} | rounded
 
 
+def positive(text: str) -> float:
+    """A number above zero, as a command-line argument."""
+    number = float(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return number
+
+
 def parser(module: str, description: str) -> argparse.ArgumentParser:
     """The arguments that say what to train, on what and for how long."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
@@ -67,10 +75,10 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     add_corpus(parser)
     add("--out", type=Path, required=True, help="folder of checkpoints, model and log")
     add("--epochs", type=int, default=1, help="end after so many epochs (default 1)")
-    add("--cooldown", type=float, metavar="TOKENS", help="decay the rate to zero, then end")
-    add("--rate", type=float, default=recipe.rate, help=f"peak rate (default {recipe.rate})")
-    add("--warmup", type=float, metavar="TOKENS", default=recipe.warmup, help="default 1e6")
-    add("--ema", type=float, metavar="TOKENS", default=recipe.ema, help="average over (1.5e6)")
+    add("--cooldown", type=positive, metavar="TOKENS", help="decay the rate to zero, then end")
+    add("--rate", type=positive, default=recipe.rate, help=f"peak rate (default {recipe.rate})")
+    add("--warmup", type=positive, metavar="TOKENS", default=recipe.warmup, help="default 1e6")
+    add("--ema", type=positive, metavar="TOKENS", default=recipe.ema, help="average over (1.5e6)")
     add("--unanswerable", type=float, default=0.25, help="share asked twice (default 0.25)")
     add("--batch-tokens", type=int, default=5120, help="tokens in a batch (default 5120)")
     add("--longest", type=int, default=320, help="tokens in a sequence (default 320)")

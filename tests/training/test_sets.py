@@ -1,4 +1,4 @@
-"""Sets built from SQuAD-layout files: twins without an answer, and articles dealt anew."""
+"""Sets built from SQuAD-layout files: twins without an answer, and articles cut out."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from qa import catalog
 from training import sets
-from training.sets import regroup, unanswerable
+from training.sets import cut, unanswerable
 
 LAMP = "The lamp of the light was lit in 1874 by Mara Quill."
 SEAL = "Seals sleep on the rocks below."
@@ -69,12 +69,12 @@ def test_no_twin_where_every_other_paragraph_has_the_answer(tokenizer: Tokenizer
     assert all(not qa["is_impossible"] for p in made["paragraphs"] for qa in p["qas"])
 
 
-def test_regroup_deals_every_paragraph_out_once() -> None:
-    articles = [{"title": str(i), "paragraphs": [{"context": str(i)}]} for i in range(10)]
-    groups = regroup(articles, 4)
-    assert len(groups) == 2
-    dealt = sorted(p["context"] for group in groups for p in group["paragraphs"])
-    assert dealt == [str(i) for i in range(10)]
+def test_articles_are_cut_out_by_their_titles() -> None:
+    articles = [{"title": title, "paragraphs": []} for title in ("Fresno,_California", "Lamp", "X")]
+    kept = cut(articles, frozenset({"X", "Fresno,_California"}))
+    assert [article["title"] for article in kept] == ["Fresno,_California", "X"]
+    with pytest.raises(ValueError, match="no article Y"):
+        cut(articles, frozenset({"X", "Y"}))
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
