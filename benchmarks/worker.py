@@ -3,8 +3,8 @@ took. Used by benchmarks/peers.py, which lets one worker at a time run.
 
 Each line is a JSON object: {"do": "load"}, {"do": "window", "tokens": N},
 {"do": "question", "ids": [[…], …], "question": "…", "passage": "…"},
-{"do": "text", "ids": [[…], …], "advance": A, "question": "…", "passage": "…", "seconds": S}, where A
-is how many tokens of the text a window adds to the one before; so is each reply.
+{"do": "text", "ids": [[…], …], "advance": A, "question": "…", "passage": "…", "seconds": S}; so is
+each reply. A is how many tokens of the text a window adds to the one before.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,13 +50,17 @@ class Row:
 
     def exact_match(self) -> float | None:
         """Return 1.0 or 0.0, None where no reference is known."""
-        references = self.item.references
-        return None if references is None else squad.exact_match(self.predicted(), references)
+        return self._mark(squad.exact_match)
 
     def f1(self) -> float | None:
         """Return the F1 of words, 0 to 1, None where no reference is known."""
-        references = self.item.references
-        return None if references is None else squad.f1(self.predicted(), references)
+        return self._mark(squad.f1)
+
+    def _mark(self, metric: Callable[[str, tuple[str, ...]], float]) -> float | None:
+        if self.item.references is None:
+            return None
+        # What could not be asked was not answered, not even by "no answer".
+        return 0.0 if self.error else metric(self.predicted(), self.item.references)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that is known of this question."""
@@ -97,13 +101,13 @@ def ask(
 
     Raises QAError where all together takes more than the reader's `max_seconds`, pauses included.
     """
-    deadline = time.monotonic() + reader.max_seconds
+    since = time.monotonic()
     none = may_be_none(items)
     for item in items:
-        for row in _rows(reader, item, top_k, pause, none):
+        for row in _rows(reader, item, top_k, pause, none, since):
             yield row
             done = row.finished and item is items[-1]
-            if not done and time.monotonic() > deadline:
+            if not done and time.monotonic() > since + reader.max_seconds:
                 raise QAError(
                     f"Answering takes longer than {reader.max_seconds:,} seconds, the limit here; "
                     "ask these questions in parts."
@@ -111,11 +115,13 @@ def ask(
 
 
 def _rows(
-    reader: Reader, item: Item, top_k: int, pause: float, none: bool
+    reader: Reader, item: Item, top_k: int, pause: float, none: bool, since: float
 ) -> Generator[Row, None, None]:
     try:
         item.check()
-        for result in reader.stream(item.question, item.passage.text, top_k, pause=pause):
+        for result in reader.stream(
+            item.question, item.passage.text, top_k, pause=pause, since=since
+        ):
             yield Row(item, result, may_be_none=none)
     except StoppedError:
         raise

@@ -135,7 +135,7 @@ def not_installed() -> list[ModelCard]:
 
 def find(name: str | Path) -> ModelCard:
     """Return the card of an installed model by name, alias or folder. Raises InputError where there
-    is none."""
+    is none, QAError where it is damaged."""
     cards = models()
     for card in cards:
         if name == card.name or name in card.aliases:
@@ -147,6 +147,10 @@ def find(name: str | Path) -> ModelCard:
             return read_card(folder)
     if published.find(str(name)):
         raise InputError(f"{name} is not installed; fetch it with: python -m qa fetch {name}")
+    for folder in folders():
+        for card_file in folder.glob("*/model.json"):
+            if card_file.parent.name == name:
+                return read_card(card_file.parent)  # says what is wrong with it
     known = ", ".join(card.name for card in cards) or "none"
     raise InputError(
         f"There is no model {str(name)!r}; choose one of those installed ({known}) "
@@ -209,8 +213,8 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
             cls=special["cls"],
             sep=special["sep"],
             question_separators=special["question_separators"],
-            max_sequence=data["max_sequence"],
-            max_question=data["max_question"],
+            max_sequence=int(data["max_sequence"]),
+            max_question=int(data["max_question"]),
         ),
         file_sizes={name: entry["size"] for name, entry in data["files"].items()},
     )

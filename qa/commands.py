@@ -1,4 +1,7 @@
-"""What the commands of `python -m qa` do with their options. The options are in `__main__`."""
+"""What the commands of `python -m qa` do with their options. The options are in `__main__`.
+
+What only one command needs is imported there: `ask` is to answer in half a second.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,22 @@ import hashlib
 import json
 import sys
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qa import catalog, terminal
 from qa.errors import InputError, QAError
+from qa.reader import Reader
 
 if TYPE_CHECKING:
     import argparse
 
     from qa.documents import Document
-    from qa.reader import Reader
 
 
 def ask(options: argparse.Namespace) -> None:
-    from qa.reader import Reader  # here and below: `--help` and mistakes need no model runtime
-
     document = _read_document(options.text)
     reader = Reader.load(options.model, engine=options.engine)
     result = reader.answer(options.question, document.text, options.top_k)
@@ -51,10 +53,11 @@ def ask(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     from qa import evaluate as evaluation
     from qa import squad
-    from qa.reader import Reader
 
     if options.limit is not None and options.limit < 1:
         raise InputError("--limit must be at least 1.")
+    if options.predictions:
+        _write(options.predictions, "", mode="a")  # hours may lie between this and the last answer
     examples = squad.read(options.file)
     if options.long:
         examples = squad.join_articles(examples)
@@ -91,7 +94,10 @@ def _conditions(reader: Reader, options: argparse.Namespace) -> dict[str, Any]:
     """Return what the outcome of a question depends on."""
     return {
         "file_sha256": _sha256(options.file),
-        "model_sha256": _sha256(reader.card.folder / "model.onnx"),
+        "model_sha256": _sha256(
+            *sorted(reader.card.folder.glob("model.onnx*")), reader.card.folder / "tokenizer.json"
+        ),
+        "frame": asdict(reader.windower.frame),
         "temperature": reader.card.temperature,
         "null_bias": reader.card.null_bias,
         "engine": reader.engine,
@@ -103,7 +109,6 @@ def _conditions(reader: Reader, options: argparse.Namespace) -> dict[str, Any]:
 
 def bench(options: argparse.Namespace) -> None:
     from qa import processors, speed
-    from qa.reader import Reader
 
     reader = Reader.load(options.model, engine=options.engine)
     if not options.json:
@@ -217,9 +222,10 @@ def _read_document(name: str) -> Document:
         raise InputError("What stands on standard input is no text; name a file.") from error
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, mode: Literal["a", "w"] = "w") -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise QAError(f"{path} cannot be written: {error.strerror}.") from error
 
@@ -235,6 +241,10 @@ def _readable(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+def _sha256(*files: Path) -> str:
+    """Return the hash of a file, or of the hashes of several."""
+    digests = []
+    for file in files:
+        with file.open("rb") as data:
+            digests.append(hashlib.file_digest(data, "sha256").hexdigest())
+    return digests[0] if len(files) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -76,16 +76,19 @@ def read(path: Path, limits: Limits = LIMITS) -> Document:
     had within the limits."""
     name = path.name
     try:
-        size = path.stat().st_size
-        if size > limits.bytes:
-            raise InputError(
-                f"{name} has {size / 1e6:,.0f} MB, the limit is {limits.bytes / 1e6:,.0f} MB; "
-                "ask about a part of it."
-            )
         with path.open("rb") as file:
+            _check_size(path, path.stat().st_size, limits)
             head = file.read(_HEAD)
-        kind = _kind(path, head)
-        document = _plain(path) if kind == "text" else _parsed(path, kind, limits)
+            kind = _kind(path, head)
+            if kind == "text":
+                # A pipe has no size to check before, and nothing of it can be read twice.
+                data = head + file.read(limits.bytes + 1 - len(head))
+                _check_size(path, len(data), limits)
+                document = _plain(path, data)
+            elif path.is_file():
+                document = _parsed(path, kind, limits)
+            else:
+                raise InputError(f"{name} is no file but a pipe; save what comes out of it first.")
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}.") from error
     if not document.text.strip():
@@ -126,9 +129,17 @@ def _kind(path: Path, head: bytes) -> Kind:
     return found
 
 
-def _plain(path: Path) -> Document:
+def _check_size(path: Path, size: int, limits: Limits) -> None:
+    if size > limits.bytes:
+        raise InputError(
+            f"{path.name} has {size / 1e6:,.0f} MB, the limit is {limits.bytes / 1e6:,.0f} MB; "
+            "ask about a part of it."
+        )
+
+
+def _plain(path: Path, data: bytes) -> Document:
     try:
-        return Document(decode(path.read_bytes()))
+        return Document(decode(data))
     except UnicodeError as error:
         raise InputError(f"{path.name} is no text; {_SAVE_AS}.") from error
 

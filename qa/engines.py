@@ -70,11 +70,23 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
             _add_plugin(settings)
             return ort.InferenceSession(path, settings)
         providers = list(dict.fromkeys((_PROVIDERS[engine], _PROVIDERS["cpu"])))
-        return ort.InferenceSession(path, settings, providers=providers)
+        # Its fallback would say on standard output that it runs something else, and do so.
+        found = ort.InferenceSession(path, settings, providers=providers, enable_fallback=0)
+        if _PROVIDERS[engine] not in found.get_providers():  # its libraries were not found
+            raise _cannot_run(engine, path)
+        return found
+    except QAError:
+        raise
     except Exception as error:  # its exceptions have no common base
         if out_of_memory(error):
             raise OutOfMemoryError from error
+        if engine != DEFAULT:
+            raise _cannot_run(engine, path) from error
         raise QAError(f"{path} is not a model ONNX Runtime can run; install it again.") from error
+
+
+def _cannot_run(engine: str, path: Path) -> QAError:
+    return QAError(f"The engine {engine} cannot run {path} here; choose the engine {DEFAULT}.")
 
 
 def out_of_memory(error: Exception) -> bool:

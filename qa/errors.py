@@ -1,7 +1,7 @@
 """What can go wrong, as sentences for the person in front of the screen.
 
-Every message is one sentence that says what to do; the page, the HTTP API and the command line
-show it as it is.
+Every message is one sentence that says what is wrong and, where that does not go without saying,
+what to do; the page, the HTTP API and the command line show it as it is.
 """
 
 

@@ -45,8 +45,8 @@ def outcomes(
     Raises InputError where the journal is of another run, QAError where it cannot be written.
     """
     run = {"model": reader.card.name, "protocol": protocol} | dict(conditions or {})
-    done = _read_journal(journal, run) if journal and journal.exists() else {}
     try:
+        done = _read_journal(journal, run) if journal and journal.exists() else {}
         with journal.open("a", encoding="utf-8") if journal else nullcontext() as log:
             if log and not log.tell():
                 print(json.dumps(run), file=log, flush=True)

@@ -147,6 +147,11 @@ class Reading:
         """Return how many tokens the passage has."""
         return len(self._passage)
 
+    @property
+    def cost(self) -> int:
+        """See qa.kept: that of the passage."""
+        return self._passage.cost
+
     def run(self) -> Iterator[int]:
         """Read window after window; return after each how many have been read. To be run once, to
         its end."""

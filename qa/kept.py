@@ -1,5 +1,5 @@
-"""What was made lately, kept for when it is wanted again: so many tokens of it, then what has not
-been wanted for longest gives way.
+"""What was made lately, kept for when it is wanted again: as much of it as memory may hold, then
+what has not been wanted for longest gives way.
 
 What is kept, and how it is made, is its user's business.
 """
@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sized
-from typing import Generic, TypeVar
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
+
+
+class Costly(Protocol):
+    """What takes as much memory as so many tokens of a passage, about 50 bytes each."""
+
+    @property
+    def cost(self) -> int: ...
+
 
 _Key = TypeVar("_Key", bound=Hashable)
-_Value = TypeVar("_Value", bound=Sized)
+_Value = TypeVar("_Value", bound=Costly)
 
-# An entry takes memory whatever its length: about as much as so many tokens.
+# An entry takes memory whatever is in it: about as much as so many tokens.
 ENTRY_TOKENS = 40
 
 
 class Kept(Generic[_Key, _Value]):
-    """Values by key. The length of each says how many tokens it has. Safe to share between
-    threads."""
+    """Values by key. Safe to share between threads."""
 
     def __init__(self, most_tokens: int) -> None:
         self._most = most_tokens
@@ -35,7 +42,7 @@ class Kept(Generic[_Key, _Value]):
             return self._values.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:
-        """Keep a value, unless it alone has more tokens than may be kept."""
+        """Keep a value, unless it alone takes more than may be kept."""
         with self._lock:
             if key in self._values:
                 self._tokens -= _tokens(self._values.pop(key))
@@ -47,5 +54,5 @@ class Kept(Generic[_Key, _Value]):
                 self._tokens -= _tokens(self._values.popitem(last=False)[1])
 
 
-def _tokens(value: Sized) -> int:
-    return len(value) + ENTRY_TOKENS
+def _tokens(value: Costly) -> int:
+    return value.cost + ENTRY_TOKENS

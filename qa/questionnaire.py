@@ -141,8 +141,10 @@ def _header(text: str) -> dict[str, int]:
 
 
 def _separator(line: str) -> str:
-    """Return what stands between the cells of a header, none of which holds a separator."""
-    return max(_SEPARATORS, key=line.count)
+    """Return what stands between the cells of a header, none of which holds a separator; where it
+    has one column, what stands in no text."""
+    found = max(_SEPARATORS, key=line.count)
+    return found if found in line else "\x1f"
 
 
 def _table(

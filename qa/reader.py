@@ -12,19 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from qa import catalog
-from qa.catalog import ModelCard
+from qa.catalog import Frame, ModelCard
 from qa.errors import InputError, QAError, StoppedError
 from qa.lexical import promising
 from qa.session import Session
 from qa.spans import SpanLogits, WindowLogits, squad_best
-from qa.windows import Passage, Window, Windower
+from qa.windows import Passage, Window, Windower, capacity
 
 LONGEST_ANSWER = 30  # tokens, as the cards of the Open Model Zoo evaluate
 # Passage tokens that neighbouring windows share: with fewer than LONGEST_ANSWER an answer could be
@@ -117,8 +117,9 @@ class Reader:
         Raises InputError where there is no such model or engine, QAError where it is damaged.
         """
         card = catalog.find(name)
-        windower = Windower(card.folder / "tokenizer.json", card.frame, LONGEST_ANSWER)
         session = Session.load(card.folder / "model.onnx", threads, engine)
+        frame = _fitting(card.frame, session.length, card.folder)
+        windower = Windower(card.folder / "tokenizer.json", frame, LONGEST_ANSWER)
         reader = cls(card, windower, session)
         reader.engine = session.engine
         return reader
@@ -264,7 +265,8 @@ class Reader:
         no valid span."""
         question_ids, _ = self.windower.question(question)
         tokens = self.windower.passage(passage)
-        windows = list(self.logits(question_ids, tokens, SQUAD_DOC_STRIDE))
+        advance = min(SQUAD_DOC_STRIDE, self.windower.capacity(question_ids))
+        windows = list(self.logits(question_ids, tokens, advance))
         best = squad_best(windows, longest=LONGEST_ANSWER)
         return _answer(tokens, *best, 1.0).text if best else ""
 
@@ -317,6 +319,18 @@ class _Clock:
     def milliseconds(self) -> dict[str, float]:
         laps = {**self._laps, "total": sum(self._laps.values())}
         return {name: round(lap, 3) for name, lap in laps.items()}
+
+
+def _fitting(frame: Frame, length: int | None, folder: Path) -> Frame:
+    """Return the frame, no longer than the windows that a graph is fixed at. Raises QAError where
+    the longest question leaves no room to move on in a passage."""
+    frame = replace(frame, max_sequence=min(frame.max_sequence, length or frame.max_sequence))
+    if capacity(frame, frame.max_question) <= OVERLAP:
+        raise QAError(
+            f"{folder} reads {frame.max_sequence} tokens at once, too few for a question of "
+            f"{frame.max_question} and a passage; choose another model."
+        )
+    return frame
 
 
 def _answer(tokens: Passage, first: int, last: int, score: float) -> Answer:

@@ -50,7 +50,10 @@ class Session:
         self._inputs = self._input_roles(path)
         self._outputs = self._output_roles(path)
         shape = self._session.get_inputs()[0].shape
-        self._length = shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
+        # Tokens of every window, None where the graph takes any number.
+        self.length: int | None = (
+            shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
+        )
 
     @classmethod
     def load(cls, path: Path, threads: int | None = None, engine: str | None = None) -> Self:
@@ -74,7 +77,7 @@ class Session:
         """Run one window. Raises OutOfMemoryError where memory does not suffice, QAError where the
         model cannot."""
         length = len(window.input_ids)
-        width = max(length, self._length or 0)
+        width = max(length, self.length or 0)
         by_role = {
             "input_ids": window.input_ids,
             "attention_mask": np.ones(length, np.int64),
@@ -101,7 +104,7 @@ class Session:
         things up."""
         started = 0.0
         for tokens in TRIED:
-            ids = np.arange(min(tokens, self._length or tokens))
+            ids = np.arange(min(tokens, self.length or tokens))
             self.run(Window(0, len(ids) - 2, 1, ids, np.zeros_like(ids)))
             started = started or time.perf_counter()
         return time.perf_counter() - started

@@ -63,7 +63,10 @@ def _address_or_folder(mirror: str) -> str | Path:
             "https://example.org/models."
         )
     else:
-        folder = Path(mirror).expanduser()
+        try:
+            folder = Path(mirror).expanduser()
+        except RuntimeError:  # the home of nobody here
+            folder = Path(mirror)
     if not folder.is_dir():
         raise InputError(f"The mirror {mirror} cannot be used: there is no such folder.")
     return folder

@@ -54,9 +54,14 @@ def read(path: Path) -> list[Example]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is not in SQuAD's layout (data, paragraphs, qas).") from error
+        raise InputError(
+            f"{path} is not in SQuAD's layout (data, paragraphs, qas); choose another file."
+        ) from error
     if not examples:
-        raise InputError(f"{path} has no questions.")
+        raise InputError(f"{path} has no questions; choose another file.")
+    (name, count), *_ = Counter(example.id for example in examples).most_common(1)
+    if count > 1:
+        raise InputError(f"{path} has {count} questions of the id {name}; give each its own.")
     return examples
 
 

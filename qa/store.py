@@ -177,8 +177,8 @@ def _writable_folder() -> Path:
 
 
 def _staging(entry: Published, folder: Path) -> Path:
-    """Return the folder in which a model is put together: on the same file system as its place, and
-    by its leading dot no model's."""
+    """Return the folder in which a model is put together: on the same file system as its place;
+    models are looked for less deep."""
     return folder / f".{entry.name}.fetching"
 
 

@@ -31,6 +31,7 @@ PIECES_AT_ONCE = 8
 # Of passages asked about lately, kept so that the next question need not wait for tokens: about
 # 100 MB at most, text included.
 KEPT_TOKENS = 2_000_000
+CHARACTERS_A_TOKEN = 8  # in the memory they take
 
 # Rust strings cannot hold lone surrogates; the replacement character keeps every offset and is no
 # token.
@@ -69,6 +70,11 @@ class Passage:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def cost(self) -> int:
+        """See qa.kept: mostly that of the tokens, but a text can be long and have none."""
+        return max(len(self), len(self.text) // CHARACTERS_A_TOKEN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,12 +201,17 @@ class Windower:
 
     def capacity(self, question: list[int]) -> int:
         """Return how many passage tokens fit beside this question."""
-        return self.frame.max_sequence - 2 - self.frame.question_separators - len(question)
+        return capacity(self.frame, len(question))
 
     def count(self, question: list[int], passage: Passage, advance: int) -> int:
         """Return how many windows it takes to read the passage."""
         beyond = max(0, len(passage) - self.capacity(question))
         return -(-beyond // advance) + 1 if len(passage) else 0
+
+
+def capacity(frame: Frame, question_tokens: int) -> int:
+    """Return how many passage tokens fit beside a question of so many."""
+    return frame.max_sequence - 2 - frame.question_separators - question_tokens
 
 
 def _clean(text: str) -> str:

@@ -116,6 +116,20 @@ def test_a_damaged_folder_is_not_listed(folder: Path, monkeypatch: pytest.Monkey
     edit_card(folder, name="copy")
     monkeypatch.setenv("QA_MODELS_DIR", str(folder.parent))
     assert [card.name for card in catalog.models()] == [catalog.DEFAULT]
+    with pytest.raises(QAError, match="bytes long; install the model again"):
+        catalog.find("copy")
+
+
+def test_a_frame_without_room_is_refused(folder: Path) -> None:
+    edit_card(folder, max_sequence=128)
+    with pytest.raises(QAError, match="reads 128 tokens at once, too few"):
+        Reader.load(folder)
+    edit_card(folder, max_sequence=160)
+    reader = Reader.load(folder)
+    passage = "Nobody was there. " * 60 + "Mara sang. " + "Nobody was there. " * 60
+    question = "Who sang, " + "and sang, " * 20 + "and sang?"
+    assert reader.answer(question, passage).windows > 5
+    assert reader.predict_squad(question, passage)
 
 
 def test_a_user_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,34 @@ def test_evaluate(squad_file: Path, tmp_path: Path) -> None:
     assert "exact match 100.00, F1 100.00" in out
 
 
+def test_predictions_that_cannot_be_written_are_told_first(
+    squad_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere" / "predictions.json"
+    assert main(["evaluate", str(squad_file), "--predictions", str(nowhere)]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"{nowhere} cannot be written: No such file or directory.\n")
+
+
+def test_two_questions_of_one_id(squad_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = squad_file.read_text(encoding="utf-8").replace('"id": "b"', '"id": "a"')
+    squad_file.write_text(text, encoding="utf-8")
+    assert main(["evaluate", str(squad_file)]) == 2
+    assert "2 questions of the id a; give each its own" in capsys.readouterr().err
+
+
+def test_whoever_reads_the_output_may_go_away(passage_file: Path) -> None:
+    ask = [sys.executable, "-m", "qa", "ask", "Who lit it?", "--text", str(passage_file)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        ask, cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_predictions_hold_what_no_encoding_can(tmp_path: Path) -> None:
     asked = {"id": "a", "question": "Who lit the lamp?", "answers": [{"text": "Ada"}]}
     context = "The lamp was lit by Ada\ud800Lovelace."

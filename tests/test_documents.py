@@ -1,7 +1,10 @@
 """Documents of all kinds: read as they should be, or refused in one sentence."""
 
+import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,35 @@ def test_html_says_its_encoding(tmp_path: Path) -> None:
     assert documents.read(write(tmp_path / "a.htm", page)).text == "Řeka"
     page = '<meta charset="no-such"><p>Řeka'.encode()
     assert documents.read(write(tmp_path / "b.htm", page)).text == "Řeka"
+    page = b'<meta charset="iso-8859-1"><p>the lamp\x92s light'  # as browsers read it
+    assert documents.read(write(tmp_path / "c.htm", page)).text == "the lamp\u2019s light"
+    page = '<meta charset="utf-16"><p>Řeka'.encode()
+    assert documents.read(write(tmp_path / "d.htm", page)).text == "Řeka"
+
+
+def test_what_is_unseen_ends_with_its_own_end(tmp_path: Path) -> None:
+    page = b"<p>Lamp <object><object></object>unseen</object><svg><title>x</svg>light"
+    assert documents.read(write(tmp_path / "a.html", page)).text == "Lamp light"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
+def test_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def read(data: bytes, limits: Limits = LIMITS) -> Document:
+        with ThreadPoolExecutor() as pool:
+            found = pool.submit(documents.read, pipe, limits)
+            with suppress(BrokenPipeError), pipe.open("wb") as file:
+                file.write(data)
+            return found.result()
+
+    text = "The lamp was lit. " * 1000
+    assert read(text.encode()).text == text
+    with pytest.raises(InputError, match="the limit is 0 MB"):
+        read(text.encode(), Limits(bytes=9000))
+    with pytest.raises(InputError, match="no file but a pipe"):
+        read(pdf([["Lamp"]]))
 
 
 def test_docx_is_its_text(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from qa import InputError, Reader, engines
+from qa import InputError, QAError, Reader, engines
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -46,7 +46,10 @@ def test_openvino_that_is_built_in_needs_no_plugin(monkeypatch: pytest.MonkeyPat
     """ONNX Runtime is asked for its own, and says here that it has none."""
     own = ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: own)
-    with pytest.warns(UserWarning, match="'OpenVINOExecutionProvider' is not in available"):
+    with (
+        pytest.warns(UserWarning, match="'OpenVINOExecutionProvider' is not in available"),
+        pytest.raises(QAError, match=r"engine openvino cannot run .* choose the engine cpu"),
+    ):
         Reader.load(engine="openvino")
 
 

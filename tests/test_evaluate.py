@@ -1,12 +1,13 @@
 """Evaluation with the bundled model: both protocols, joined articles, journals."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from qa import InputError, Reader
+from qa import InputError, QAError, Reader
 from qa.evaluate import Outcome, figures, outcomes, predictions
 from qa.squad import Example, join_articles
 
@@ -68,6 +69,12 @@ def test_a_journal_of_another_run_is_refused(reader: Reader, tmp_path: Path) -> 
         list(outcomes(reader, EXAMPLES[:1], "squad", journal))
     with pytest.raises(InputError, match="other options"):
         list(outcomes(reader, EXAMPLES[:1], "app", journal, {"long": True}))
+    journal.write_text(journal.read_text(encoding="utf-8")[:-9], encoding="utf-8")
+    journal.chmod(0o400)
+    if not os.access(journal, os.W_OK):  # root may write all the same
+        with pytest.raises(QAError, match="cannot be written"):
+            list(outcomes(reader, EXAMPLES[:1], "app", journal))
+    journal.chmod(0o600)
     journal.write_text("not a journal", encoding="utf-8")
     with pytest.raises(InputError, match="not a journal"):
         list(outcomes(reader, EXAMPLES[:1], "app", journal))

@@ -190,6 +190,15 @@ def test_vocabulary_becomes_a_tokenizer(tmp_path: Path) -> None:
     assert tokenizer.padding is None
 
 
+def test_a_vocabulary_with_capitals_keeps_them(tmp_path: Path) -> None:
+    xml = bert(tmp_path, Form())
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "Caf", "##é", "lit"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    convert(xml, tmp_path / "out")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    assert tokenizer.encode("Café LIT", add_special_tokens=False).tokens == ["Caf", "##é", "[UNK]"]
+
+
 # ------------------------------------------------------------------------------------------------
 # What is not an IR: one sentence, and nothing left behind
 

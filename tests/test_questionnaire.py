@@ -80,7 +80,9 @@ def test_a_file_of_squads_layout_has_it_all() -> None:
 
 def test_a_list_may_have_commas_and_one_column_may_have_a_name() -> None:
     assert len(questionnaire.read("Who, when, and where?\nWhy?", PASSAGE)) == 2
-    assert [item.question for item in questionnaire.read("question\nWho?", PASSAGE)] == ["Who?"]
+    column = 'question\nWho, if anyone, lit it?\n"Why; and how?"\n'
+    asked = [item.question for item in questionnaire.read(column, PASSAGE)]
+    assert asked == ["Who, if anyone, lit it?", "Why; and how?"]
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,7 @@ def test_no_answer_is_an_answer_where_some_have_none(
     item = Item("", "Who?", PASSAGE, references=references)
     assert answer_sheet.may_be_none([Item("", "", PASSAGE), item]) is (references == ())
     assert row(item, "Mara", no_answer, may_be_none=True).f1() == f1
+    assert Row(item, error="It could not be asked.", may_be_none=True).f1() == 0
 
 
 def test_no_cell_becomes_a_formula() -> None:

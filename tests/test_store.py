@@ -417,7 +417,12 @@ def test_a_folder_that_lacks_a_file_or_has_another(server: BadServer, models: Pa
             "http://mirror:abc",
             "http://user:secret@mirror:0",
         ),
-        *("http://mirror:99999", "http://mirror..example", "http://mirror\t.example"),
+        *(
+            "~nobody-of-this-name/models",
+            "http://mirror:99999",
+            "http://mirror..example",
+            "http://mirror\t.example",
+        ),
     ],
 )
 def test_what_is_no_mirror(mirror: str, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,10 +72,18 @@ def test_a_comparison_that_is_superseded_is_drawn_no_more(
 ) -> None:
     emptied: list[str] = []
     changes = function(pages, "ask_all")("Who?", LONG, 1, VISITOR)
-    model.interrupt_by(lambda: emptied.append(function(pages, "clear")(VISITOR)))
+    model.interrupt_by(lambda: emptied.append(function(pages, "clear")(None, None, VISITOR)))
     assert "Asking…" in drawn([next(changes)])[0]
     assert drawn(changes) == []
     assert (emptied, model.read) == ([""], 3)
+
+
+def test_a_comparison_stays_for_the_same_question(pages: Blocks) -> None:
+    clear = function(pages, "clear")
+    compared = hash(("Who?", LONG))
+    assert clear(Asked("Who?", LONG, "another"), compared, VISITOR) != ""
+    assert clear(Asked("When?", LONG, catalog.DEFAULT), compared, VISITOR) == ""
+    assert clear(None, compared, VISITOR) == ""
 
 
 def test_looking_inside_anew_ends_what_was_drawn(pages: Blocks, model: Interrupted) -> None:

@@ -31,7 +31,7 @@ NOTHING_ASKED = (
 NOTHING_FOUND = (
     '<div class="vb-empty"><p role="status">Stopped before anything was found.</p></div>'
 )
-NOTHING_MARKED = '<div class="vb-passage vb-blank" aria-hidden="true"></div>'
+NOTHING_MARKED = '<div class="vb-passage" aria-hidden="true"></div>'
 
 
 def draw_answers(

@@ -80,8 +80,6 @@ class _AskPage:
         triggers = [
             desk.button.click,
             desk.question.submit,
-            desk.model.input,
-            desk.top_k.input,
             desk.asks.change,
         ]
         asked_of = [desk.question, desk.passage, desk.model, desk.top_k]
@@ -100,6 +98,16 @@ class _AskPage:
             concurrency_limit=None,  # they take turns by themselves
             **WAITING,
         )
+        settings = [desk.model, desk.top_k]
+        for field in settings:
+            field.focus(None, settings, None, js="verbatim.enter", **PRIVATE)
+            field.input(
+                None,
+                [desk.asks, *settings],
+                desk.asks,
+                js="verbatim.asks",
+                **PRIVATE,
+            )
         desk.stop.click(self._stop, None, None, **AT_ONCE)
         desk.ranked.select(None, None, desk.chosen, js="() => verbatim.chosen", **PRIVATE)
         about_passage = [desk.count, desk.passage_wrong, desk.offered, desk.asked_before]
@@ -107,6 +115,7 @@ class _AskPage:
             self._open_example,
             [desk.texts, desk.model, desk.history, desk.asks],
             [desk.passage, desk.question, desk.asks, *about_passage],
+            trigger_mode="always_last",
             **AT_ONCE,
         )
         for chips in (desk.offered, desk.asked_before):
@@ -114,6 +123,7 @@ class _AskPage:
                 lambda sample, asks: (sample[0], asks + 1),
                 [chips, desk.asks],
                 [desk.question, desk.asks],
+                trigger_mode="always_last",
                 **AT_ONCE,
             )
         desk.count.input(
@@ -123,7 +133,7 @@ class _AskPage:
             trigger_mode="always_last",
             **AT_ONCE,
         )
-        desk.file.upload(
+        opened = desk.file.upload(
             self._open_file,
             [desk.file, desk.model, desk.history],
             [
@@ -133,18 +143,23 @@ class _AskPage:
             ],
             show_progress_on=desk.passage,
             **OPENING,
-        ).success(None, None, None, js="() => verbatim.focusQuestion()", **PRIVATE)
-        gr.on(
-            [page.load, desk.ranked.submit],
-            self._open_link,
-            [desk.fragment, desk.passage, desk.model, desk.top_k, desk.history, desk.asks],
-            [
+        )
+        opened.success(None, None, None, js="() => verbatim.focusQuestion()", **PRIVATE)
+        following: dict[str, Any] = {
+            "fn": self._open_link,
+            "inputs": [
+                *[desk.fragment, desk.passage, desk.model, desk.top_k, desk.history, desk.asks]
+            ],
+            "outputs": [
                 *[*asked_of, desk.asks, desk.ranked, desk.marked, desk.asked_of],
                 *[desk.settings_wrong, *about_passage],
             ],
-            js="(_, ...rest) => [location.hash, ...rest]",
+            "js": "(_, ...rest) => [location.hash, ...rest]",
             **AT_ONCE,
-        ).then(None, None, None, js="() => verbatim.show()", **PRIVATE)
+        }
+        linked = page.load(**following)
+        linked.then(None, None, None, js="() => verbatim.show()", **PRIVATE)
+        followed = desk.ranked.submit(**following)
         page.load(lambda: fields.offer(self._readers), None, desk.model, **AT_ONCE)
         return Asking(
             question=desk.question,
@@ -153,6 +168,7 @@ class _AskPage:
             asked_of=desk.asked_of,
             chosen=desk.chosen,
             asked=asked,
+            made_way=(opened, followed),
             readings=self._readings,
         )
 
@@ -313,7 +329,8 @@ class _AskPage:
             self._desk.marked: answers.NOTHING_MARKED,
         } | self._look_at(asked.passage, model, history)
         try:
-            changes[self._desk.model] = self._readers.get(asked.model or model).card.name
+            name = self._readers.get(asked.model or model).card.name
+            changes[self._desk.model] = fields.offer(self._readers, name)
             asked.check()
         except QAError as error:
             return changes | self._refuse(error)

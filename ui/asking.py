@@ -37,7 +37,7 @@ class Asking:
     `asked_of` holds the Asked of the result that stands, None where nothing was found. `chosen`
     holds the rank of the chosen answer, from 1; it changes when another is chosen, and is 1 again
     when a new result arrives. `asked` is the event after which a result stands, whatever was asked
-    and however: `asked.success(...)`.
+    and however: `asked.success(...)`; after those in `made_way` there may be none.
     """
 
     question: gr.Textbox
@@ -46,4 +46,5 @@ class Asking:
     asked_of: gr.State
     chosen: gr.Number
     asked: Dependency
+    made_way: tuple[Dependency, ...]
     readings: Readings

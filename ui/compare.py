@@ -13,7 +13,7 @@ import gradio as gr
 
 from qa import QAError, Reader, comparison
 from ui import answers, log, presence, side_by_side
-from ui.asking import Asking
+from ui.asking import Asked, Asking
 from ui.endpoint import telling
 from ui.events import AT_ONCE, WAITING, Changes
 from ui.readers import Readers
@@ -36,12 +36,13 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     def ask_all(question: str, passage: str, top_k: int, request: gr.Request) -> Iterator[Changes]:
         """Ask model after model, showing how things stand."""
         entries: list[comparison.Entry] = []
+        key = hash((question, passage))
         with turns.begin(request.session_hash) as turn:
             try:
                 for entries in _compare("compare", readers, turn.wanted, question, passage, top_k):
                     if not (turn.superseded or comparison.over(entries)):
                         drawn = side_by_side.draw(entries, question)
-                        yield {shown: drawn, stop: gr.update(interactive=True)}
+                        yield {shown: drawn, stop: gr.update(interactive=True), compared: key}
                 drawn = side_by_side.draw(entries, question)
             except QAError as error:
                 if turn.wanted():
@@ -51,6 +52,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         yield {
             shown: gr.skip() if turn.superseded else drawn,
             stop: gr.update(interactive=False),
+            compared: gr.skip() if turn.superseded else key,
         }
 
     def end(request: gr.Request) -> None:
@@ -59,7 +61,10 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     def supersede(request: gr.Request) -> None:
         turns.supersede(request.session_hash)
 
-    def clear(request: gr.Request) -> str:
+    def clear(asked: Asked | None, of: int | None, request: gr.Request) -> Any:
+        """What was compared makes way for another question, and stays for the same one."""
+        if asked and hash((asked.question, asked.passage)) == of:
+            return gr.skip()
         supersede(request)
         return ""
 
@@ -68,21 +73,22 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         start = gr.Button("Compare", variant="primary", min_width=88, scale=0)
         stop = gr.Button("Stop", interactive=False, min_width=88, scale=0)
     shown = gr.HTML("", elem_id="vb-compared", apply_default_css=False)
+    compared = gr.State(None)  # the hash of question and passage
     tab.select(invite, None, [invited, start], **AT_ONCE)
     # One comparison goes on at a time. Whoever compares anew need not wait for their own before it.
     start.click(supersede, **AT_ONCE)
     start.click(
         ask_all,
         [asking.question, asking.passage, asking.top_k],
-        [shown, stop],
+        [shown, stop, compared],
         trigger_mode="multiple",
         show_progress_on=shown,
         **_COMPARING,
         **WAITING,
     )
     stop.click(end, **AT_ONCE)
-    # What was compared is about another question then.
-    asking.asked.success(clear, None, shown, **AT_ONCE)
+    for event in (asking.asked, *asking.made_way):
+        event.success(clear, [asking.asked_of, compared], shown, **AT_ONCE)
     gr.events.api(compare_with(readers), api_name="compare", **_COMPARING)
 
 

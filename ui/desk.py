@@ -30,7 +30,7 @@ class Desk:
             with gr.Column(scale=7, min_width=320, elem_id="vb-answering"):
                 self._build_answering(readers, first)
         self.chosen = gr.Number(1, precision=0, visible="hidden")
-        # Goes up where something else than a person's hand asks: a list of examples, a link.
+        # Goes up where something else than Ask or Enter asks: an example, a link, another model.
         self.asks = gr.Number(0, precision=0, visible="hidden")
         self.fragment = gr.Textbox("", visible="hidden")  # what stands after "#" in the address
         self.document = gr.State(NO_PAGES)

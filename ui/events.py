@@ -10,8 +10,14 @@ from ui.limits import Limits
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Those that may have to wait for others show how many are before them.
 WAITING: dict[str, Any] = {**PRIVATE, "show_progress": "minimal"}
-# Files are opened two at a time, as many as qa.documents reads.
-OPENING: dict[str, Any] = {**WAITING, "concurrency_limit": 2, "concurrency_id": "opening"}
+# Files are opened two at a time, as many as qa.documents reads. Of those that a visitor opens while
+# another one is being opened, the last counts.
+OPENING: dict[str, Any] = {
+    **WAITING,
+    "concurrency_limit": 2,
+    "concurrency_id": "opening",
+    "trigger_mode": "always_last",
+}
 # Whatever is being read for others.
 AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
 

@@ -23,10 +23,11 @@ def model(readers: Readers, label: str = "Model", scale: int | None = None) -> g
     )
 
 
-def offer(readers: Readers) -> dict[str, Any]:
-    """Return what makes a choice of models offer those of now: since the app was started there may
-    be others."""
-    update: dict[str, Any] = gr.update(choices=_choices(readers))
+def offer(readers: Readers, chosen: str | None = None) -> dict[str, Any]:
+    """Return what makes a choice of models offer those of now, since there may be others than when
+    the app was started; and have this one `chosen`, or the one that is."""
+    choice: dict[str, Any] = {} if chosen is None else {"value": chosen}
+    update: dict[str, Any] = gr.update(choices=_choices(readers), **choice)
     return update
 
 

@@ -145,8 +145,8 @@ class Gate:
             megabytes = f"{self._limits.file_bytes / 1e6:,.0f} MB"
             return most, f"Files opened at once may have {megabytes} together; choose fewer."
         return self._limits.body_bytes, (
-            f"The passage has more than {self._limits.characters:,} characters, the limit; ask "
-            "about a part of it."
+            f"What was sent is too long: a passage may have {self._limits.characters:,} "
+            "characters here; send less at once."
         )
 
 

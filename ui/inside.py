@@ -55,7 +55,8 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     tabs: Any = tab.parent
     opened = tabs.select(is_ours, None, is_open, **AT_ONCE)
     opened.then(**showing)
-    asking.asked.success(**showing)
+    for event in (asking.asked, *asking.made_way):
+        event.success(**showing)
     asking.chosen.change(**showing)
     gr.events.api(look_with(readers), api_name="look_inside", **reading(readers.limits))
 
@@ -121,8 +122,6 @@ def _draw(
             yield from _read(reading, wanted)
             readings.put(key, reading)
         drawn = evidence.draw(reading.look(rank), asked.passage, stopped=asked.windows is not None)
-    except InputError:
-        drawn = evidence.NOTHING_TO_SEE  # what is wrong stands beside the field
     except QAError as error:
         drawn = evidence.draw_failure(str(error))
     if wanted():

@@ -42,13 +42,9 @@ class Entry:
 
     def read(self, result: Result) -> None:
         """Note one more question with the whole of its result, or what was found of it."""
-        self.count(result.tokens, result.read)
-
-    def count(self, tokens: int, windows: int) -> None:
-        """Note one more question, the tokens of its passage and the windows that were read."""
         self.questions += 1
-        self.tokens += tokens
-        self.windows += windows
+        self.tokens += result.tokens
+        self.windows += result.read
 
 
 @contextmanager

@@ -74,6 +74,7 @@ class _ManyPage:
             self._open_sample,
             desk.texts,
             [desk.questions, desk.passage, desk.shelf, desk.shelved],
+            trigger_mode="always_last",
             **AT_ONCE,
         ).then(self._ask_all, asked_of, results, **asking)
         desk.stop.click(self._stop, None, None, **AT_ONCE)
@@ -86,7 +87,7 @@ class _ManyPage:
         )
         desk.open_passages.upload(
             self._read_passages,
-            [desk.open_passages, desk.passage, desk.shelf],
+            [desk.open_passages, desk.shelf],
             [desk.passage, desk.shelf, desk.shelved, desk.passage_wrong],
             show_progress_on=desk.passage,
             **OPENING,
@@ -220,7 +221,7 @@ class _ManyPage:
             uploads.remove(Path(file))
         return {self._desk.questions: text, self._desk.questions_wrong: ""}
 
-    def _read_passages(self, files: list[str], passage: str, shelf: dict[str, Document]) -> Changes:
+    def _read_passages(self, files: list[str], shelf: dict[str, Document]) -> Changes:
         """Keep the passages by name; one that comes alone goes into the box, too."""
         sent = [Path(file) for file in files]
         seconds = min(OPENING_SECONDS, self._readers.limits.seconds)

@@ -21,7 +21,7 @@ from qa import QAError, catalog, published, speed, store
 from qa.published import Published
 from qa.speed import Speed
 from ui import answers, endpoint, fields, masthead, model_table, reliability
-from ui.events import PRIVATE, Changes
+from ui.events import PRIVATE, WAITING, Changes
 from ui.fetches import Fetch, Fetches
 from ui.readers import Readers
 
@@ -47,7 +47,8 @@ _HOW = "<p>A model is fetched only when you ask for it, and checked byte for byt
 
 
 def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
-    """Build it as another page of `page`. Unless `may_fetch`, there is nothing on it to press."""
+    """Build it as another page of `page`. Unless `may_fetch`, nothing on it fetches, removes
+    or adds one."""
     with page.route("Models", PATH):
         masthead.build("Choose what answers.", PATH)
         shown = _Shown(page, readers)
@@ -61,7 +62,7 @@ def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
             for entry in published.PUBLISHED:
                 with gr.Row(elem_classes="vb-model"):
                     _Row(page, entry, readers, fetches, shown)
-        with gr.Column(elem_id="vb-own", elem_classes="vb-section"):
+        with gr.Column(elem_classes="vb-section"):
             _OwnFolder(readers, shown)
 
 
@@ -82,7 +83,7 @@ class _Shown:
         drawn = reliability.draw(readers.cards())
         with gr.Column(elem_classes="vb-section", visible=bool(drawn)) as self._scores:
             gr.HTML("<h2>Do scores mean what they say?</h2>", apply_default_css=False)
-            self._diagrams = gr.HTML(drawn, elem_id="vb-reliability", apply_default_css=False)
+            self._diagrams = gr.HTML(drawn, apply_default_css=False)
         with gr.Column(elem_id="vb-speed", elem_classes="vb-section"):
             gr.HTML(f"<h2>Speed on this machine</h2>{_SPEED}", apply_default_css=False)
             with gr.Row(elem_classes="vb-line"):
@@ -102,7 +103,8 @@ class _Shown:
             self._model,
             [self._progress, self._measured, self._measure],
             concurrency_limit=1,  # two at once would each be measured slow
-            **PRIVATE,
+            show_progress_on=self._progress,
+            **WAITING,
         )
 
     def changes(self) -> Changes:
@@ -113,6 +115,10 @@ class _Shown:
             self._diagrams: drawn,
             self._model: fields.offer(self._readers),
         }
+
+    def without_choice(self) -> Changes:
+        """Choose the model that answers first: the one that was chosen may be gone."""
+        return {self._model: fields.offer(self._readers, self._readers.default.card.name)}
 
     async def _time(self, name: str) -> AsyncIterator[Changes]:
         found: list[Speed] = []
@@ -163,6 +169,9 @@ class _OwnFolder:
             return {self._said: answers.draw_error("Type the path of a model's folder.")}
         try:
             card = self._readers.add(Path(folder.strip()).expanduser())
+        except RuntimeError:
+            wrong = f"{folder.strip()} is in nobody's home directory; type the whole path."
+            return {self._said: answers.draw_error(wrong)}
         except QAError as error:
             return {self._said: answers.draw_error(str(error))}
         title = card.title or card.name
@@ -264,7 +273,7 @@ class _Row:
         except QAError as error:
             return self._fail(str(error))
         self._readers.forget(self._entry.name)
-        return self._stand("It is removed.")
+        return self._stand("It is removed.") | self._shown.without_choice()
 
     def _fail(self, error: str) -> Changes:
         says, offered = self._standing()

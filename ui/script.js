@@ -104,7 +104,9 @@ const verbatim = (() => {
     });
     element.addEventListener("click", (event) => {
       const answer = event.target.closest(".vb-answer");
-      if (!answer || event.target.closest(".vb-copy") || !getSelection().isCollapsed) return;
+      if (!answer || event.target.closest(".vb-copy")) return;
+      const selection = getSelection(); // by the mouse that is clicked with; keys click without
+      if (event.detail && !selection.isCollapsed && selection.containsNode(answer, true)) return;
       choose(Number(answer.dataset.rank));
       answer.querySelector(".vb-choose").focus({ preventScroll: true });
     });
@@ -155,6 +157,19 @@ const verbatim = (() => {
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
+  // The model and the number of answers. Gradio says that they were set whenever they are left, too: only what changed
+  // since they were entered adds to the times that was asked. Of two events at once the second knows no more than the
+  // first did.
+
+  let settings;
+  let mostAsks = 0;
+  self.enter = (...values) => { settings = String(values); };
+  self.asks = (asks, ...values) => {
+    if (String(values) !== settings) mostAsks = asks + 1;
+    self.enter(...values);
+    return Math.max(asks, mostAsks);
+  };
+
   // After a file was opened: on to the question, unless there is something wrong to be heard.
   self.focusQuestion = () => { if (!find("#vb-asking .vb-error")) question().focus(); };
 
@@ -179,7 +194,7 @@ const verbatim = (() => {
     if (button?.dataset.link) await copyLink(button);
     else if (button) await copy(button, button.dataset.copy);
     else if (event.target.closest?.(".vb-help")) find(".vb-shortcuts").showModal();
-    else if (event.target.closest?.("#vb-stop")) (question() ?? find("#vb-ask")).focus(); // the button will be gone
+    else if (event.target.closest?.("#vb-stop:focus-within, #vb-stop:focus")) find("#vb-ask").focus(); // it will be gone
     else if (event.target.closest?.("#vb-closer [role=tab]")) setTimeout(showMark);
   });
 
@@ -196,7 +211,7 @@ const verbatim = (() => {
     const { key, target } = event;
     const list = target.closest?.("#vb-ranked .vb-answers");
     const vertical = { ArrowDown: 1, ArrowUp: -1 }[key];
-    if (key === "Escape") find("#vb-stop")?.click();
+    if (key === "Escape" && !target.matches?.("[role=combobox]")) find("#vb-stop")?.click();
     else if (vertical && list) step(vertical);
     else if (key === "c" && list) list.querySelector("[aria-current] ~ .vb-copy")?.click();
     else if (key === "ArrowDown" && target === question() && answers().length) step(0);
@@ -209,7 +224,7 @@ const verbatim = (() => {
   // one that does the least harm when Enter is pressed twice.
   self.models = () => {
     let row = null;
-    const note = (event) => { row = event.target.closest(".vb-model"); };
+    const note = (event) => { row = event.target.closest("button")?.closest(".vb-model") ?? null; };
     document.addEventListener("pointerdown", note);
     document.addEventListener("focusin", note);
     new MutationObserver(() => {

@@ -36,12 +36,17 @@ def decode(data: bytes, *, declared: str | None = None) -> str:
 
 
 def declared_in(data: bytes) -> str | None:
-    """Return the encoding that a web page says it is in, if Python knows it."""
+    """Return the encoding that a web page says it is in, if Python knows it, as browsers take it: a
+    page that could be read so far is not in UTF-16 (https://html.spec.whatwg.org), and Latin-1
+    means Windows-1252 (https://encoding.spec.whatwg.org)."""
     found = _DECLARED.search(data[:_LOOKED_AT])
     try:
-        return codecs.lookup(found[1].decode("ascii")).name if found else None
+        name = codecs.lookup(found[1].decode("ascii")).name if found else None
     except LookupError:
         return None
+    if name and name.startswith(("utf-16", "utf-32")):
+        return "utf-8"
+    return "cp1252" if name in ("iso8859-1", "ascii") else name
 
 
 def _decode(data: bytes, declared: str | None) -> str:

@@ -56,7 +56,8 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._unseen:
-            del self._unseen[self._unseen.index(tag) :]
+            innermost = len(self._unseen) - 1 - self._unseen[::-1].index(tag)
+            del self._unseen[innermost:]
         self._pre = max(0, self._pre - (tag == "pre"))
         self._block(tag)
 

@@ -16,6 +16,7 @@ stays behind.
     file        nodes -> files
 """
 
+import re
 import shutil
 import tempfile
 import time
@@ -82,9 +83,11 @@ def _write_model(graph: Graph, weight_bytes: int, folder: Path) -> None:
 
 def _write_tokenizer(vocabulary: Path, folder: Path) -> None:
     """[CLS] question [SEP] passage [SEP] with types 0 and 1; neither cut nor padded, which is the
-    reader's part."""
+    reader's part. Texts are lower-cased unless the vocabulary has capitals."""
     try:
-        tokenizer = BertWordPieceTokenizer(str(vocabulary), lowercase=True)
+        words = vocabulary.read_text(encoding="utf-8").split("\n")
+        cased = any(re.search("[A-Z]", word) for word in words if not word.startswith("["))
+        tokenizer = BertWordPieceTokenizer(str(vocabulary), lowercase=not cased)
     except Exception as error:  # the library raises bare Exceptions
         raise IRError(f"{vocabulary} is not a BERT vocabulary: {error}.") from error
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -94,7 +97,7 @@ def _put(folder: Path, out_dir: Path) -> None:
     """Every file of `folder` in place by a rename, model.onnx last; a new `out_dir` by one
     rename."""
     if not out_dir.exists():
-        shutil.copymode(out_dir.parent, folder)
+        folder.chmod(out_dir.parent.stat().st_mode & 0o755)  # nobody else writes, not even in /tmp
         folder.rename(out_dir)
         return
     (out_dir / "model.onnx.data").unlink(missing_ok=True)

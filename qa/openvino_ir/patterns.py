@@ -110,7 +110,7 @@ def _as_weight(layer: Layer, codes: Array, zero: Array, scale: Array) -> Layer:
         codes.dtype == np.uint8
     ):  # the product of two uint8 matrices is several times slower than with int8
         codes, zero = (codes ^ 0x80).view(np.int8), zero - 128
-    if np.abs(zero).max(initial=0) > 128:
+    if zero.min(initial=0) < -128 or zero.max(initial=0) > 127:
         raise IRError(f"The {layer} has a zero point outside its 8-bit codes.")
     constants = {"codes": codes, "zero": zero.astype(np.int8), "scale": scale.astype(np.float32)}
     return replace(layer, type="Weight", inputs=(), constants=constants)

@@ -109,6 +109,50 @@ def test_an_answer_is_chosen_with_the_mouse_or_the_keyboard(visit: Visit) -> Non
     expect(page.locator('.vb-answer[data-rank="1"] [aria-current]')).to_have_count(1)
 
 
+def test_an_answer_is_chosen_with_the_keyboard_whatever_is_selected(visit: Visit) -> None:
+    page = visit()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('h1'))")
+    page.locator('.vb-answer[data-rank="2"] .vb-choose').press("Enter")
+    assert chosen(page) == ["2", "2"]
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('h1'))")
+    page.locator('.vb-answer[data-rank="3"] .vb-choose').press("Space")
+    assert chosen(page) == ["3", "3"]
+
+
+def test_only_a_setting_that_changes_asks_anew(visit: Visit) -> None:
+    page = visit()
+    sent: list[str] = []
+    page.on("request", lambda sent_: sent.append(sent_.url) if sent_.method == "POST" else None)
+    question_box(page).fill(" ")
+    for _ in range(6):  # past the button, the model and the number of answers
+        page.keyboard.press("Tab")
+    page.wait_for_timeout(500)
+    assert sent == []
+    question_box(page).fill(QUESTIONS[1])
+    choose(page, "Number of answers", "2")
+    expect(page.locator(".vb-answer")).to_have_count(2)
+    page.wait_for_timeout(500)
+    joined = [url for url in sent if "queue/join" in url]
+    choose(page, "Number of answers", "1")
+    expect(page.locator(".vb-answer")).to_have_count(1)
+    page.wait_for_timeout(500)
+    assert len([url for url in sent if "queue/join" in url]) == 2 * len(joined)
+
+
+def test_a_best_guess_that_is_no_answer_is_pale(visit: Visit) -> None:
+    page = visit()
+    colour = "element => getComputedStyle(element).backgroundColor"
+    best = page.locator('.vb-answer[data-rank="1"] .vb-bar i')
+    sure = best.evaluate(colour)
+    ask(page, "Which team won the football match?")
+    expect(page.locator(".vb-answers.vb-doubtful")).to_have_count(1)
+    doubtful = best.evaluate(colour)
+    track = page.locator('.vb-answer[data-rank="1"] .vb-bar').evaluate(colour)
+    assert len({sure, doubtful, track}) == 3
+    score = page.locator('.vb-answer[data-rank="1"] .vb-score')
+    assert score.evaluate("element => getComputedStyle(element).fontWeight") == "500"
+
+
 def test_answers_are_copied(visit: Visit, reader: Reader) -> None:
     page = visit(**CLIPBOARD)
     best, second, _ = reader.answer(QUESTIONS[0], PASSAGE).answers
@@ -303,6 +347,20 @@ def test_a_file_is_dropped_on_the_passage(visit: Visit) -> None:
     expect(passage_box(page)).to_have_value(re.compile("sold to Ann Reed"))
 
 
+def test_of_two_files_opened_at_once_the_last_one_counts(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    wrong, right = tmp_path / "wrong.pdf", tmp_path / "right.txt"
+    wrong.write_bytes(pdf([["The wrong book."]] * 300))
+    right.write_text("The right book.", encoding="utf-8")
+    picker = page.locator("input[type=file]").first
+    picker.set_input_files(wrong)
+    page.wait_for_timeout(300)
+    picker.set_input_files(right)
+    expect(passage_box(page)).to_have_value("The right book.")
+    page.wait_for_timeout(1000)
+    expect(passage_box(page)).to_have_value("The right book.")
+
+
 def test_a_file_that_takes_its_time_is_seen_to_be_opened(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     file = tmp_path / "slow.pdf"
@@ -363,6 +421,23 @@ def test_answers_arrive_while_a_long_passage_is_read_until_it_is_stopped(
     page.get_by_role("tab", name="Look inside").click()
     expect(page.locator(".vb-inside .vb-note")).to_contain_text("the windows that were read")
     expect(page.locator(".vb-spans tr[aria-current] bdi")).to_have_text(best)
+
+
+def test_escape_that_closes_a_list_stops_nothing(visit: Visit) -> None:
+    page = visit()
+    paste(page, LONG)
+    ask(page, "Who led the expedition?")
+    stop = page.get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    page.get_by_role("combobox", name="Model").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("option")).to_have_count(0)
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("progressbar", name="Read")).to_be_visible()
+    stop.press("Enter")
+    expect(page.locator(".vb-note")).to_contain_text("Stopped.")
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_focused()
 
 
 def test_who_asks_anew_does_not_wait_for_what_they_asked_before(

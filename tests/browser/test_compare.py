@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from qa import Reader, Result
 from tests.browser.axe import violations
 from tests.browser.conftest import ROOT, App, Visit
-from tests.browser.test_page import WIDEST, ask, example
+from tests.browser.test_page import WIDEST, ask, choose, example
 from ui.text import percent
 
 pytestmark = pytest.mark.browser
@@ -55,6 +55,11 @@ def test_models_stand_side_by_side(app: App, visit: Visit, reader: Reader) -> No
     # One is sure that the passage does not say it, the other is never sure.
     answers = [each.answer(ELSEWHERE, PASSAGE) for each in (reader, app.second)]
     assert [each.probably_no_answer for each in answers] == [True, False]
+    choose(page, "Model", "Unsure")
+    expect(page.locator(".vb-answer b").first).to_have_text("3 September 1847")
+    page.wait_for_timeout(500)
+    expect(page.locator(".vb-sides")).to_have_count(1)  # it is about the same question
+    choose(page, "Model", reader.card.title)
     ask(page, ELSEWHERE)
     expect(page.locator(".vb-sides")).to_have_count(0)  # it was about another question
     compare.click()

@@ -2,6 +2,7 @@
 
 import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
@@ -101,6 +102,16 @@ def test_it_shows_why_the_chosen_answer_won_and_follows(
     choose(page, "Model", "Unsure")
     best = app.second.answer(QUESTIONS[1], PASSAGE).answers[0]
     expect(page.locator(".vb-sum dd").last).to_have_text(f"{best.score:.1%}")
+
+
+def test_it_makes_way_for_a_file_that_is_opened(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    open_inside(page)
+    file = tmp_path / "lamp.txt"
+    file.write_text("Ada lit the lamp.", encoding="utf-8")
+    page.locator("input[type=file]").first.set_input_files(file)
+    expect(page.locator(".vb-inside")).to_have_count(0)
+    expect(page.locator("#vb-inside")).to_contain_text("Ask a question first")
 
 
 def test_hostile_text_is_shown_and_not_run(visit: Visit, reader: Reader) -> None:
