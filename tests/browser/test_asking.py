@@ -144,11 +144,14 @@ def test_a_best_guess_that_is_no_answer_is_pale(visit: Visit) -> None:
     colour = "element => getComputedStyle(element).backgroundColor"
     best = page.locator('.vb-answer[data-rank="1"] .vb-bar i')
     sure = best.evaluate(colour)
+    mark = page.locator("mark.vb-chosen")
+    marked = mark.evaluate(colour)
     ask(page, "Which team won the football match?")
     expect(page.locator(".vb-answers.vb-doubtful")).to_have_count(1)
     doubtful = best.evaluate(colour)
     track = page.locator('.vb-answer[data-rank="1"] .vb-bar').evaluate(colour)
     assert len({sure, doubtful, track}) == 3
+    assert mark.evaluate(colour) != marked
     score = page.locator('.vb-answer[data-rank="1"] .vb-score')
     assert score.evaluate("element => getComputedStyle(element).fontWeight") == "500"
 
