@@ -22,7 +22,7 @@ test: $(VENV)/dev.installed chromium check
 	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/dev.installed chromium test-training
-	@$(BIN)/python -m pytest -m long $(ARGS)
+	@$(BIN)/python -m pytest -m long -o faulthandler_timeout=3600 $(ARGS)
 
 # The quick tests that need no browser, under each of these Pythons that is found here.
 test-pythons:

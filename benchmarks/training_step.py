@@ -4,8 +4,8 @@
 
 Forward and backward passes of random weights over one batch of random tokens, each way in a process
 of its own, taking turns; tokens a second, medians of all rounds, and the ratio to the step as it
-is. --ways leaves out the others. It needs training/requirements.txt. The optimizer's part, the same
-for all, is left out.
+is. --ways leaves out the others. The optimizer's part is left out. It needs
+training/requirements.txt.
 """
 
 import argparse

@@ -106,7 +106,8 @@ def ask(
     for item in items:
         for row in _rows(reader, item, top_k, pause, none, since):
             yield row
-            done = row.finished and item is items[-1]
+            # A row that ran out of time is over, but its question was not read to the end.
+            done = row.finished and not row.error and item is items[-1]
             if not done and time.monotonic() > since + reader.max_seconds:
                 raise QAError(
                     f"Answering takes longer than {reader.max_seconds:,} seconds, the limit here; "

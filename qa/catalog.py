@@ -135,7 +135,7 @@ def not_installed() -> list[ModelCard]:
 
 def find(name: str | Path) -> ModelCard:
     """Return the card of an installed model by name, alias or folder. Raises InputError where there
-    is none, QAError where it is damaged."""
+    is none, QAError where its folder is damaged."""
     cards = models()
     for card in cards:
         if name == card.name or name in card.aliases:
@@ -150,7 +150,7 @@ def find(name: str | Path) -> ModelCard:
     for folder in folders():
         for card_file in folder.glob("*/model.json"):
             if card_file.parent.name == name:
-                return read_card(card_file.parent)  # says what is wrong with it
+                read_card(card_file.parent)  # says what is wrong with it, if that is why
     known = ", ".join(card.name for card in cards) or "none"
     raise InputError(
         f"There is no model {str(name)!r}; choose one of those installed ({known}) "
@@ -172,7 +172,7 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard(name=folder.name, folder=folder, title=folder.name)
     try:
         card = _card(json.loads(card_file.read_text(encoding="utf-8")), folder)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise QAError(f"{card_file} is not a model's card; install the model again.") from error
     for file, size in card.file_sizes.items():
         path = folder / file
@@ -212,7 +212,7 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
         frame=Frame(
             cls=special["cls"],
             sep=special["sep"],
-            question_separators=special["question_separators"],
+            question_separators=int(special["question_separators"]),
             max_sequence=int(data["max_sequence"]),
             max_question=int(data["max_question"]),
         ),

@@ -56,8 +56,6 @@ def evaluate(options: argparse.Namespace) -> None:
 
     if options.limit is not None and options.limit < 1:
         raise InputError("--limit must be at least 1.")
-    if options.predictions:
-        _write(options.predictions, "", mode="a")  # hours may lie between this and the last answer
     examples = squad.read(options.file)
     if options.long:
         examples = squad.join_articles(examples)
@@ -65,6 +63,8 @@ def evaluate(options: argparse.Namespace) -> None:
         examples = squad.spread(examples, options.limit)
     reader = Reader.load(options.model, engine=options.engine)
     conditions = _conditions(reader, options)
+    if options.predictions:
+        _write(options.predictions, "", mode="a")  # hours may lie between this and the last answer
     show, started, found = terminal.count_questions(len(examples)), time.monotonic(), {}
     for outcome in evaluation.outcomes(
         reader, examples, options.protocol, options.resume, conditions
@@ -216,8 +216,15 @@ def _read_document(name: str) -> Document:
 
     if name != "-":
         return documents.read(Path(name))
+    most = documents.LIMITS.bytes
+    data = sys.stdin.buffer.read(most + 1)
+    if len(data) > most:
+        raise InputError(
+            f"What stands on standard input has more than {most / 1e6:,.0f} MB; ask about a part "
+            "of it."
+        )
     try:
-        return documents.Document(documents.decode(sys.stdin.buffer.read()))
+        return documents.Document(documents.decode(data))
     except UnicodeError as error:
         raise InputError("What stands on standard input is no text; name a file.") from error
 
@@ -242,9 +249,10 @@ def _readable(value: Any) -> str:
 
 
 def _sha256(*files: Path) -> str:
-    """Return the hash of a file, or of the hashes of several."""
-    digests = []
+    """Return the hash of these files, one behind the other."""
+    digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as data:
-            digests.append(hashlib.file_digest(data, "sha256").hexdigest())
-    return digests[0] if len(files) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
+            while piece := data.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()

@@ -132,8 +132,7 @@ def _kind(path: Path, head: bytes) -> Kind:
 def _check_size(path: Path, size: int, limits: Limits) -> None:
     if size > limits.bytes:
         raise InputError(
-            f"{path.name} has {size / 1e6:,.0f} MB, the limit is {limits.bytes / 1e6:,.0f} MB; "
-            "ask about a part of it."
+            f"{path.name} has more than {limits.bytes / 1e6:,.0f} MB; ask about a part of it."
         )
 
 

@@ -114,7 +114,8 @@ class Reader:
         """Load a model by catalog name, alias or folder, to run on `threads` processors (by default
         all it may use) with one of `qa.engines` (by default QA_ENGINE's, else ONNX Runtime's own).
 
-        Raises InputError where there is no such model or engine, QAError where it is damaged.
+        Raises InputError where there is no such model or engine, QAError where it is damaged
+        or cannot be run here.
         """
         card = catalog.find(name)
         session = Session.load(card.folder / "model.onnx", threads, engine)

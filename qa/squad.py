@@ -61,7 +61,7 @@ def read(path: Path) -> list[Example]:
         raise InputError(f"{path} has no questions; choose another file.")
     (name, count), *_ = Counter(example.id for example in examples).most_common(1)
     if count > 1:
-        raise InputError(f"{path} has {count} questions of the id {name}; give each its own.")
+        raise InputError(f"{path} has {count} questions with the id {name}; give each its own.")
     return examples
 
 

@@ -1,6 +1,8 @@
 """What many tests share: the bundled model, loaded once, and its tokenizer with a fake model behind
 it."""
 
+import os
+import tempfile
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +10,27 @@ import pytest
 from qa import Reader, catalog
 from qa.reader import LONGEST_ANSWER, Model
 from qa.windows import Windower
+
+# What Gradio's parts would tell their makers if tests did not stop them; app.py stops its own.
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+
+
+def persons_environment() -> dict[str, str]:
+    """Return the environment that an app is started in, which has to be quiet by itself."""
+    return {name: value for name, value in os.environ.items() if name not in QUIET}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out what a person has installed for themselves."""
+    os.environ |= QUIET
+    os.environ.pop("QA_MODELS_DIR", None)
+    elsewhere = tempfile.TemporaryDirectory(prefix="verbatim-tests-")
+    config.add_cleanup(elsewhere.cleanup)
+    os.environ["XDG_DATA_HOME"] = elsewhere.name
+    fetched = {path.parent.name for path in catalog.BUNDLED.glob("*/model.json")}
+    if fetched != {catalog.DEFAULT}:
+        more = ", ".join(sorted(fetched - {catalog.DEFAULT}))
+        pytest.exit(f"Tests need models/ as it came; move elsewhere while they run: {more}", 1)
 
 
 @pytest.fixture(scope="session")

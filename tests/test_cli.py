@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qa import Reader
+from qa import Reader, evaluate
 from qa.__main__ import main
 from tests.document_files import pdf
 
@@ -126,8 +126,12 @@ def test_evaluate(squad_file: Path, tmp_path: Path) -> None:
 
 
 def test_predictions_that_cannot_be_written_are_told_first(
-    squad_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    squad_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(evaluate, "outcomes", lambda *_: pytest.fail("nothing is asked before"))
     nowhere = tmp_path / "nowhere" / "predictions.json"
     assert main(["evaluate", str(squad_file), "--predictions", str(nowhere)]) == 1
     out, err = capsys.readouterr()
@@ -138,7 +142,7 @@ def test_two_questions_of_one_id(squad_file: Path, capsys: pytest.CaptureFixture
     text = squad_file.read_text(encoding="utf-8").replace('"id": "b"', '"id": "a"')
     squad_file.write_text(text, encoding="utf-8")
     assert main(["evaluate", str(squad_file)]) == 2
-    assert "2 questions of the id a; give each its own" in capsys.readouterr().err
+    assert "2 questions with the id a; give each its own" in capsys.readouterr().err
 
 
 def test_whoever_reads_the_output_may_go_away(passage_file: Path) -> None:
@@ -151,6 +155,22 @@ def test_whoever_reads_the_output_may_go_away(passage_file: Path) -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_one_line(unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "qa", "models"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+    said = "What was found could not be written: No space left on device.\n"
+    assert (done.returncode, done.stderr.decode()) == (1, said)
 
 
 def test_predictions_hold_what_no_encoding_can(tmp_path: Path) -> None:
@@ -197,6 +217,9 @@ def test_bench() -> None:
         (["ask", "Who?", "--text", "PASSAGE", "--top-k", "0"], 2, "from 1 to 100"),
         (["ask", "Who?", "--text", "PASSAGE", "--model", "none"], 2, "There is no model 'none'"),
         (["ask", "Who?", "--text", "PASSAGE", "--model", "FOLDER"], 1, "has no model.onnx"),
+        (["ask", "Who?", "--text", "PASSAGE", "--engine", "steam"], 2, "no engine 'steam'"),
+        (["evaluate", "SQUAD", "--engine", "steam"], 2, "no engine 'steam'"),
+        (["bench", "--engine", "steam"], 2, "no engine 'steam'"),
         (["evaluate", "PASSAGE"], 2, "is not in SQuAD's layout"),
         (["evaluate", "MISSING"], 2, "cannot be read"),
         (["evaluate", "SQUAD", "--limit", "0"], 2, "--limit must be at least 1"),

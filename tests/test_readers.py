@@ -78,7 +78,7 @@ def test_a_damaged_model_is_named_without_its_path(
     with pytest.raises(QAError) as caught:
         readers.get("own")
     assert str(caught.value) == (
-        "The model My own is damaged; choose another one or install it again."
+        "The model My own cannot be used; choose another one or install it again."
     )
 
 

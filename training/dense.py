@@ -53,7 +53,7 @@ class _Product(torch.autograd.Function):
 
 
 class Dense(nn.Linear):
-    """nn.Linear; itself where nothing is learned, as in an export."""
+    """nn.Linear, and nothing else than that where nothing is learned, as in an export."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""

@@ -36,13 +36,12 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     def ask_all(question: str, passage: str, top_k: int, request: gr.Request) -> Iterator[Changes]:
         """Ask model after model, showing how things stand."""
         entries: list[comparison.Entry] = []
-        key = hash((question, passage))
         with turns.begin(request.session_hash) as turn:
             try:
                 for entries in _compare("compare", readers, turn.wanted, question, passage, top_k):
                     if not (turn.superseded or comparison.over(entries)):
                         drawn = side_by_side.draw(entries, question)
-                        yield {shown: drawn, stop: gr.update(interactive=True), compared: key}
+                        yield {shown: drawn, stop: gr.update(interactive=True)}
                 drawn = side_by_side.draw(entries, question)
             except QAError as error:
                 if turn.wanted():
@@ -52,21 +51,25 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         yield {
             shown: gr.skip() if turn.superseded else drawn,
             stop: gr.update(interactive=False),
-            compared: gr.skip() if turn.superseded else key,
         }
 
     def end(request: gr.Request) -> None:
         turns.stop(request.session_hash)
 
-    def supersede(request: gr.Request) -> None:
+    def begin(question: str, passage: str, request: gr.Request) -> int:
+        """What was compared before makes way at once."""
         turns.supersede(request.session_hash)
+        return hash((question, passage))
 
     def clear(asked: Asked | None, of: int | None, request: gr.Request) -> Any:
         """What was compared makes way for another question, and stays for the same one."""
         if asked and hash((asked.question, asked.passage)) == of:
             return gr.skip()
-        supersede(request)
+        turns.supersede(request.session_hash)
         return ""
+
+    def clear_if_gone(asked: Asked | None, request: gr.Request) -> Any:
+        return gr.skip() if asked else clear(None, None, request)
 
     invited = gr.HTML(side_by_side.draw_invitation(readers.cards()), apply_default_css=False)
     with gr.Row(elem_id="vb-comparing"):
@@ -76,19 +79,20 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     compared = gr.State(None)  # the hash of question and passage
     tab.select(invite, None, [invited, start], **AT_ONCE)
     # One comparison goes on at a time. Whoever compares anew need not wait for their own before it.
-    start.click(supersede, **AT_ONCE)
+    start.click(begin, [asking.question, asking.passage], compared, **AT_ONCE)
     start.click(
         ask_all,
         [asking.question, asking.passage, asking.top_k],
-        [shown, stop, compared],
+        [shown, stop],
         trigger_mode="multiple",
         show_progress_on=shown,
         **_COMPARING,
         **WAITING,
     )
     stop.click(end, **AT_ONCE)
-    for event in (asking.asked, *asking.made_way):
-        event.success(clear, [asking.asked_of, compared], shown, **AT_ONCE)
+    asking.asked.success(clear, [asking.asked_of, compared], shown, **AT_ONCE)
+    for event in asking.made_way:
+        event.success(clear_if_gone, asking.asked_of, shown, **AT_ONCE)
     gr.events.api(compare_with(readers), api_name="compare", **_COMPARING)
 
 

@@ -10,8 +10,8 @@ from ui.limits import Limits
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Those that may have to wait for others show how many are before them.
 WAITING: dict[str, Any] = {**PRIVATE, "show_progress": "minimal"}
-# Files are opened two at a time, as many as qa.documents reads. Of those that a visitor opens while
-# another one is being opened, the last counts.
+# Files are opened two at a time, as many as qa.documents reads. Those that were chosen together are
+# opened together; of what a visitor chooses while that goes on, the last choice counts.
 OPENING: dict[str, Any] = {
     **WAITING,
     "concurrency_limit": 2,

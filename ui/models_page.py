@@ -117,7 +117,8 @@ class _Shown:
         }
 
     def without_choice(self) -> Changes:
-        """Choose the model that answers first: the one that was chosen may be gone."""
+        """Choose the model that answers first: the one that was chosen may be gone, which is not
+        known here."""
         return {self._model: fields.offer(self._readers, self._readers.default.card.name)}
 
     async def _time(self, name: str) -> AsyncIterator[Changes]:
@@ -168,10 +169,12 @@ class _OwnFolder:
         if not folder.strip():
             return {self._said: answers.draw_error("Type the path of a model's folder.")}
         try:
-            card = self._readers.add(Path(folder.strip()).expanduser())
+            path = Path(folder.strip()).expanduser()
         except RuntimeError:
-            wrong = f"{folder.strip()} is in nobody's home directory; type the whole path."
+            wrong = f"There is no home directory for {folder.strip()}; type the whole path."
             return {self._said: answers.draw_error(wrong)}
+        try:
+            card = self._readers.add(path)
         except QAError as error:
             return {self._said: answers.draw_error(str(error))}
         title = card.title or card.name

@@ -68,7 +68,7 @@ class Readers:
         """Return a model by name or alias, loading it the first time.
 
         Raises InputError where none of that name is installed, OutOfMemoryError where memory does
-        not suffice, QAError where it is damaged.
+        not suffice, QAError where it is damaged or cannot be run here.
         """
         if not name or name == self.default.card.name:
             return self.default
@@ -92,7 +92,7 @@ class Readers:
                     # What exactly is wrong names a path of this host, which concerns its owner.
                     title = card.title or card.name
                     raise QAError(
-                        f"The model {title} is damaged; choose another one or install it again."
+                        f"The model {title} cannot be used; choose another one or install it again."
                     ) from error
             return self._loaded[card.name]
 

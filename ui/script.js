@@ -205,13 +205,19 @@ const verbatim = (() => {
     "?": () => find(".vb-shortcuts")?.showModal(),
   };
 
+  // Before the list sees the key that closes it.
+  let listOpen = false;
+  document.addEventListener("keydown", (event) => {
+    listOpen = event.target.matches?.("[role=combobox][aria-expanded=true]") ?? false;
+  }, true);
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
     if (event.isComposing) return; // the key is one for the input method
     const { key, target } = event;
     const list = target.closest?.("#vb-ranked .vb-answers");
     const vertical = { ArrowDown: 1, ArrowUp: -1 }[key];
-    if (key === "Escape" && !target.matches?.("[role=combobox]")) find("#vb-stop")?.click();
+    if (key === "Escape" && !listOpen) find("#vb-stop")?.click();
     else if (vertical && list) step(vertical);
     else if (key === "c" && list) list.querySelector("[aria-current] ~ .vb-copy")?.click();
     else if (key === "ArrowDown" && target === question() && answers().length) step(0);

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from gradio_client import Client  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from qa import Reader, catalog
+from tests.conftest import persons_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -66,7 +66,7 @@ def started(arguments: list[str], **environment: str) -> Iterator[subprocess.Pop
     process = subprocess.Popen(
         [sys.executable, "app.py", *arguments],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env=persons_environment() | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

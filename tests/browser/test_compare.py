@@ -56,7 +56,8 @@ def test_models_stand_side_by_side(app: App, visit: Visit, reader: Reader) -> No
     answers = [each.answer(ELSEWHERE, PASSAGE) for each in (reader, app.second)]
     assert [each.probably_no_answer for each in answers] == [True, False]
     choose(page, "Model", "Unsure")
-    expect(page.locator(".vb-answer b").first).to_have_text("3 September 1847")
+    score = unescape(percent(app.second.answer(QUESTIONS[0], PASSAGE).answers[0].score))
+    expect(page.locator(".vb-answer .vb-score").first).to_have_text(score)
     page.wait_for_timeout(500)
     expect(page.locator(".vb-sides")).to_have_count(1)  # it is about the same question
     choose(page, "Model", reader.card.title)

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.conftest import ROOT, START_SECONDS, free_port
+from tests.conftest import persons_environment
 
 API = "/gradio_api"
 
@@ -172,7 +172,7 @@ def running(
         process = subprocess.Popen(
             [*command, python, "app.py", *flags, *arguments],
             cwd=root,
-            env={**os.environ, **(environment or {})} if "env" not in command else None,
+            env=persons_environment() | (environment or {}) if "env" not in command else None,
             stdout=file,
             stderr=subprocess.STDOUT,
         )

@@ -88,7 +88,8 @@ def test_sigterm_tells_whom_it_cannot_answer_any_more(tmp_path: Path) -> None:
             503,
             "Verbatim is being stopped; try again in a minute.",
         )
-        assert json.loads(host.get("/health")[1])["status"] == "stopping"
+        status, body_of_health = host.get("/health")
+        assert (status, json.loads(body_of_health)["status"]) == (503, "stopping")
         assert host.process.wait(30) == 0
         listening.join()
         assert b"event: error" in told[0]

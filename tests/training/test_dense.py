@@ -18,7 +18,7 @@ def test_gradients(width: int, out: int) -> None:
     )
 
 
-def test_nothing_is_kept_where_nothing_is_learned() -> None:
+def test_it_is_a_plain_linear_layer_where_nothing_is_learned() -> None:
     dense = Dense(6, 18).eval()
     got = dense(torch.randn(2, 6))
     assert type(got.grad_fn).__name__ == "AddmmBackward0"
