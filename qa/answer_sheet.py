@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qa import squad
-from qa.errors import InputError, QAError, StoppedError
+from qa.errors import InputError, QAError, StoppedError, TimeLimitError
 from qa.questionnaire import Item
 from qa.reader import Reader, Result
 
@@ -99,20 +99,24 @@ def ask(
     others that are not, as many as `Reader.stream` gives results so far. What is wrong with an item
     stands in its row.
 
-    Raises QAError where all together takes more than the reader's `max_seconds`, pauses included.
+    Raises QAError where all together takes more than the reader's `max_seconds`, pauses included;
+    of a question that is asked alone, its row says so.
     """
     since = time.monotonic()
     none = may_be_none(items)
     for item in items:
-        for row in _rows(reader, item, top_k, pause, none, since):
-            yield row
-            # A row that ran out of time is over, but its question was not read to the end.
-            done = row.finished and not row.error and item is items[-1]
-            if not done and time.monotonic() > since + reader.max_seconds:
-                raise QAError(
-                    f"Answering takes longer than {reader.max_seconds:,} seconds, the limit here; "
-                    "ask these questions in parts."
-                )
+        try:
+            if time.monotonic() > since + reader.max_seconds:
+                raise TimeLimitError
+            yield from _rows(reader, item, top_k, pause, none, since)
+        except TimeLimitError as error:
+            if len(items) == 1:
+                yield Row(item, error=str(error), may_be_none=none)
+                return
+            raise QAError(
+                f"Answering takes longer than {reader.max_seconds:,} seconds, the limit here; "
+                "ask these questions in parts."
+            ) from error
 
 
 def _rows(
@@ -124,7 +128,7 @@ def _rows(
             item.question, item.passage.text, top_k, pause=pause, since=since
         ):
             yield Row(item, result, may_be_none=none)
-    except StoppedError:
+    except (StoppedError, TimeLimitError):
         raise
     except QAError as error:
         if isinstance(error, InputError) and error.field == "top_k":

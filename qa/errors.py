@@ -29,5 +29,9 @@ class OutOfMemoryError(QAError):
         )
 
 
+class TimeLimitError(QAError):
+    """Reading took longer than it may."""
+
+
 class StoppedError(QAError):
     """Reading was ended before its end: nobody waits for it any more, or the app is stopped."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from qa import catalog
 from qa.catalog import Frame, ModelCard
-from qa.errors import InputError, QAError, StoppedError
+from qa.errors import InputError, QAError, StoppedError, TimeLimitError
 from qa.lexical import promising
 from qa.session import Session
 from qa.spans import SpanLogits, WindowLogits, squad_best
@@ -255,7 +255,7 @@ class Reader:
         if not self._wanted():
             raise StoppedError("Nobody waits for this answer any more; ask again.")
         if time.monotonic() - since > self.max_seconds:
-            raise QAError(
+            raise TimeLimitError(
                 f"Reading takes longer than {self.max_seconds:,} seconds, the limit here; ask "
                 "about a part of the passage."
             )

@@ -75,6 +75,7 @@ def int8_ir(folder: Path, length: int) -> Path:
     return folder / "model.xml"
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # what NNCF's dependencies deprecate is not ours to mend
 def test_same_answers_as_openvino(ir: Path, tmp_path: Path) -> None:
     converted = convert(ir, tmp_path / "out")

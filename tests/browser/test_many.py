@@ -199,6 +199,7 @@ def test_stop_ends_the_work_and_keeps_what_was_found(many: Any) -> None:
     assert 0 < len(rows) < 100 * len(QUESTIONS)
 
 
+@pytest.mark.long  # the ask page's, which is quick, takes its turns as this one does
 def test_who_asks_anew_does_not_wait_for_what_they_asked_before(many: Any) -> None:
     page = many()
     fill(page, "\n".join(QUESTIONS * 100), PASSAGE * 20)
