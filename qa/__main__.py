@@ -35,14 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QAError as error:
         print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader of our output went away (… | head)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        return 1
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None:  # it is not of our output
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"What was found could not be written: {error.strerror}.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        if not isinstance(error, BrokenPipeError):  # whose reader went away (… | head)
+            print(f"What was found could not be written: {error.strerror}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

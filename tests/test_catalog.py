@@ -41,6 +41,9 @@ def test_models_are_found_by_name_alias_and_folder(
     assert catalog.find("its-old-name") == by_name
     assert catalog.find(folder) == by_name
     assert [card.name for card in catalog.models()] == [catalog.DEFAULT, "copy"]
+    edit_card(folder, name="mine", aliases=[])
+    with pytest.raises(InputError, match="There is no model 'copy'"):
+        catalog.find("copy")  # a folder's name is none of its model's
 
 
 def test_a_folder_in_the_working_directory_is_named_as_one(

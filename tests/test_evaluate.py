@@ -1,5 +1,6 @@
 """Evaluation with the bundled model: both protocols, joined articles, journals."""
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -69,14 +70,23 @@ def test_a_journal_of_another_run_is_refused(reader: Reader, tmp_path: Path) -> 
         list(outcomes(reader, EXAMPLES[:1], "squad", journal))
     with pytest.raises(InputError, match="other options"):
         list(outcomes(reader, EXAMPLES[:1], "app", journal, {"long": True}))
-    journal.write_text(journal.read_text(encoding="utf-8")[:-9], encoding="utf-8")
-    journal.chmod(0o400)
-    if not os.access(journal, os.W_OK):  # root may write all the same
-        with pytest.raises(QAError, match="cannot be written"):
-            list(outcomes(reader, EXAMPLES[:1], "app", journal))
-    journal.chmod(0o600)
     journal.write_text("not a journal", encoding="utf-8")
     with pytest.raises(InputError, match="not a journal"):
+        list(outcomes(reader, EXAMPLES[:1], "app", journal))
+
+
+def test_a_journal_that_cannot_be_mended_is_told(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "journal"
+    list(outcomes(reader, EXAMPLES[:1], "app", journal))
+    journal.write_text(journal.read_text(encoding="utf-8")[:-9], encoding="utf-8")
+
+    def full(*_: object, **__: object) -> None:  # root, who may write everywhere, runs this too
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(QAError, match="journal cannot be written: No space left on device"):
         list(outcomes(reader, EXAMPLES[:1], "app", journal))
 
 

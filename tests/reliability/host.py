@@ -139,12 +139,6 @@ class Host:
         except ValueError:
             return status, answer.decode()
 
-    def memory(self) -> int:
-        """Return the resident memory of the process, in bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
-
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
