@@ -3,7 +3,7 @@
 A contender is made in a process of its own (benchmarks/worker.py). Peers are given token ids and
 asked for logits, nothing more; Verbatim is asked through `Reader.answer`, tokenizing and ranking
 included, wherever there is a text. Weights are random where only speed is compared: of the models
-other than the bundled one, no trained weights are needed.
+other than the bundled ones, no trained weights are needed.
 """
 
 from __future__ import annotations

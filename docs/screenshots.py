@@ -1,7 +1,7 @@
 """Take the screenshots of a running app: python docs/screenshots.py http://127.0.0.1:7860
 
-Every page, desktop and phone, light and dark, into docs/screenshots. Comparing takes a second model
-on that host. Needs requirements-dev.txt and Chromium.
+Every page, desktop and phone, light and dark, into docs/screenshots. Needs requirements-dev.txt and
+Chromium.
 """
 
 import shutil

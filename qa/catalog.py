@@ -1,7 +1,7 @@
 """The models there are: a card each, installed or not, and where their folders lie.
 
-A model is a folder with model.onnx, tokenizer.json and model.json (its card as data). Nothing is
-loaded or fetched here.
+A model is a folder with model.onnx (and the files of its weights, where it is large),
+tokenizer.json and model.json (its card as data). Nothing is loaded or fetched here.
 """
 
 from __future__ import annotations

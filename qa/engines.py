@@ -66,6 +66,12 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
     """
     settings = options(threads)
     try:
+        weights = _weights_beside(path)
+        if weights:
+            # It copies what it needs while the session is made.
+            settings.add_external_initializers_from_files_in_memory(
+                [*weights], [*weights.values()], [len(data) for data in weights.values()]
+            )
         if engine == "openvino" and _PROVIDERS[engine] not in ort.get_available_providers():
             _add_plugin(settings)
             return ort.InferenceSession(path, settings)
@@ -83,6 +89,13 @@ def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSessio
         if engine != DEFAULT:
             raise _cannot_run(engine, path) from error
         raise QAError(f"{path} is not a model ONNX Runtime can run; install it again.") from error
+
+
+def _weights_beside(path: Path) -> dict[str, bytes]:
+    """Read the files that hold a large graph's weights (ONNX's external data). ONNX Runtime by
+    itself would map them, and one cut short while the app runs would end the process."""
+    beside = (file for file in path.parent.iterdir() if file.name.startswith(f"{path.name}.data"))
+    return {file.name: file.read_bytes() for file in beside}
 
 
 def _cannot_run(engine: str, path: Path) -> QAError:

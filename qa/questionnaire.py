@@ -19,7 +19,7 @@ from qa.errors import InputError
 
 MOST_QUESTIONS = 1_000
 MOST_TEXT = 5_000_000  # characters of the questions with what stands beside them
-MOST_READ = 50_000_000  # characters read in all: a quarter of an hour on a laptop
+MOST_READ = 50_000_000  # characters read in all: half an hour of the default model
 NOTHING = Document("")
 
 # The columns of a CSV, by the names that people give them.

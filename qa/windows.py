@@ -29,7 +29,7 @@ PIECE_CHARACTERS = 20_000
 PIECES_AT_ONCE = 8
 
 # Of passages asked about lately, kept so that the next question need not wait for tokens: about
-# 100 MB at most, text included.
+# 100 MB a model at most, text included.
 KEPT_TOKENS = 2_000_000
 CHARACTERS_A_TOKEN = 8  # in the memory they take
 
@@ -79,7 +79,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """One model input, unpadded: [CLS] question [SEP] some passage tokens [SEP].
+    """One model input, unpadded: [CLS] question [SEP] some passage tokens [SEP]
+    (see `Frame`).
 
     `first` is the index in the passage of its first passage token, `count` how many there are, and
     `offset` where they begin in `input_ids`. `input_ids` and `token_type_ids` are int64
@@ -99,7 +100,8 @@ class Windower:
     huggingface/transformers#47085)."""
 
     def __init__(self, tokenizer_file: Path, frame: Frame, longest_answer: int) -> None:
-        """Raise QAError where the file is no tokenizer or lacks the frame's special tokens."""
+        """Raise QAError where the file is no tokenizer or the frame's special tokens are none of
+        its own."""
         try:
             # An opaque parser: it raises bare Exception for whatever is wrong with the file.
             self._tokenizer = Tokenizer.from_buffer(tokenizer_file.read_bytes())
@@ -111,12 +113,15 @@ class Windower:
         self._tokenizer.no_padding()
         # "[SEP]" in somebody's text is five letters in brackets, not the model's separator.
         self._tokenizer.encode_special_tokens = True
-        cls, sep = (self._tokenizer.token_to_id(token) for token in (frame.cls, frame.sep))
-        if cls is None or sep is None:
+        # A vocabulary may have another family's as ordinary words: MPNet's has "[CLS]".
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        special = {token.content: number for number, token in added if token.special}
+        if not special.keys() >= {frame.cls, frame.sep}:
             raise QAError(
-                f"{tokenizer_file} has no {frame.cls} or {frame.sep}; choose another model."
+                f"{tokenizer_file} has no special tokens {frame.cls} and {frame.sep}; the model's "
+                "card, model.json, has to name those it has."
             )
-        self._cls, self._sep = cls, sep
+        self._cls, self._sep = special[frame.cls], special[frame.sep]
         self.frame = frame
         self.longest_answer = longest_answer
         self._kept: Kept[str, Passage] = Kept(KEPT_TOKENS)

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from qa import InputError, QAError, Reader, catalog
+from tests.conftest import LARGER
 
 BUNDLED = catalog.BUNDLED / catalog.DEFAULT
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the bundled model that a test may damage."""
+    """A copy of the default model that a test may damage."""
     return shutil.copytree(BUNDLED, tmp_path / "models" / "copy")
 
 
@@ -40,7 +41,7 @@ def test_models_are_found_by_name_alias_and_folder(
     assert by_name.folder == folder.resolve()
     assert catalog.find("its-old-name") == by_name
     assert catalog.find(folder) == by_name
-    assert [card.name for card in catalog.models()] == [catalog.DEFAULT, "copy"]
+    assert [card.name for card in catalog.models()] == [catalog.DEFAULT, "copy", LARGER]
     edit_card(folder, name="mine", aliases=[])
     with pytest.raises(InputError, match="There is no model 'copy'"):
         catalog.find("copy")  # a folder's name is none of its model's
@@ -106,6 +107,31 @@ def test_a_damaged_folder_is_refused(folder: Path, how: str, message: str) -> No
         Reader.load(folder)
 
 
+@pytest.mark.parametrize("part", ["model.onnx.data-1", "model.onnx.data-2"])
+def test_a_damaged_part_of_a_large_model_is_refused(tmp_path: Path, part: str) -> None:
+    large = shutil.copytree(catalog.BUNDLED / LARGER, tmp_path / "large")
+    with (large / part).open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(QAError, match=f"{part} is missing or not .* bytes long"):
+        Reader.load(large)
+    (large / "model.json").unlink()
+    with pytest.raises(QAError, match="not a model ONNX Runtime can run"):
+        Reader.load(large)
+    (large / part).unlink()
+    with pytest.raises(QAError, match="not a model ONNX Runtime can run"):
+        Reader.load(large)
+
+
+def test_the_figures_of_bundled_models_are_measured() -> None:
+    default, larger = (catalog.find(name) for name in (catalog.DEFAULT, LARGER))
+    for card in (default, larger):
+        assert "@" not in (card.folder / "model.json").read_text(encoding="utf-8")
+        assert card.calibration_error
+        assert card.area_under_roc
+    assert (larger.f1 or 0) > (default.f1 or 0) > 0
+    assert larger.size < 112_000_000
+
+
 @pytest.mark.parametrize("how", ["model cut short", "model emptied"])
 def test_a_damaged_model_without_a_card_is_refused(folder: Path, how: str) -> None:
     (folder / "model.json").unlink()
@@ -118,7 +144,7 @@ def test_a_damaged_folder_is_not_listed(folder: Path, monkeypatch: pytest.Monkey
     damage(folder, "model cut short")
     edit_card(folder, name="copy")
     monkeypatch.setenv("QA_MODELS_DIR", str(folder.parent))
-    assert [card.name for card in catalog.models()] == [catalog.DEFAULT]
+    assert [card.name for card in catalog.models()] == [catalog.DEFAULT, LARGER]
     with pytest.raises(QAError, match="bytes long; install the model again"):
         catalog.find("copy")
 

@@ -1,4 +1,4 @@
-"""Evaluation with the bundled model: both protocols, joined articles, journals."""
+"""Evaluation with the default model: both protocols, joined articles, journals."""
 
 import errno
 import json

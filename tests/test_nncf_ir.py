@@ -1,6 +1,6 @@
 """A trained model in the INT8 form that OpenVINO's own tools make, converted: the same answers.
 
-The bundled model's weights, as floats, go into an OpenVINO IR; NNCF quantizes that (symmetric, for
+The default model's weights, as floats, go into an OpenVINO IR; NNCF quantizes that (symmetric, for
 transformers, calibrated on the examples); the converted model must answer the examples' questions
 as OpenVINO does. The long form asks 500 questions of the SQuAD file that VERBATIM_SQUAD names.
 """
@@ -29,7 +29,7 @@ from tests.ir_factory import Form, bert
 LENGTH = 256  # tokens: enough to hold most answers, and quick
 SIZE = 32  # of a head
 EXAMPLES = Path(__file__).parents[1] / "examples"
-# What the parts of a layer are called in `ir_factory`, and in the bundled model.
+# What the parts of a layer are called in `ir_factory`, and in the default model.
 LINEARS = {
     **{part: part for part in ("query", "key", "value", "out")},
     "inner.0": "up",
@@ -200,7 +200,7 @@ def best(starts: Array, ends: Array, first: int, last: int) -> tuple[int, int]:
 
 
 def float_weights(model: Path) -> dict[str, Array]:
-    """The bundled model's weights as floats, by the names of `ir_factory`."""
+    """The default model's weights as floats, by the names of `ir_factory`."""
     graph = onnx.load(model).graph
     arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}

@@ -22,7 +22,7 @@ def readers() -> Readers:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model's folder, with the bundled model under another name."""
+    """A model's folder, with the default model under another name."""
     own = tmp_path / "own"
     shutil.copytree(catalog.find(catalog.DEFAULT).folder, own)
     card = json.loads((own / "model.json").read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,6 +85,20 @@ def test_a_comparison_stays_for_the_same_question(pages: Blocks) -> None:
     assert clear(Asked("Who?", LONG, "another"), compared, VISITOR) != ""
     assert clear(Asked("When?", LONG, catalog.DEFAULT), compared, VISITOR) == ""
     assert clear(None, compared, VISITOR) == ""
+
+
+def test_with_one_model_it_says_where_others_are(
+    pages: Blocks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def invitation() -> tuple[str, bool]:
+        html, button = function(pages, "invite")().values()
+        return html, button["interactive"]
+
+    assert invitation()[1]
+    monkeypatch.setattr(catalog, "BUNDLED", tmp_path)
+    html, interactive = invitation()
+    assert "there is nothing to compare it with" in html
+    assert not interactive
 
 
 def test_looking_inside_anew_ends_what_was_drawn(pages: Blocks, model: Interrupted) -> None:

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertTokenizer
 
-from qa import catalog
+from qa import Reader, catalog
 from qa.catalog import Frame
 from qa.errors import QAError
 from qa.reader import LONGEST_ANSWER
 from qa.windows import _PIECE, PIECE_CHARACTERS, PIECES_AT_ONCE, Passage, Windower
+from tests.conftest import LARGER
 from tests.texts import TRICKY, any_text, prose
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.txt"))
@@ -112,9 +113,23 @@ def test_whoever_tokenizes_can_end_it_every_few_pieces(windower: Windower) -> No
     assert pieces_after_check == [PIECES_AT_ONCE] * 3
 
 
-def test_special_tokens_in_a_text_are_text(windower: Windower) -> None:
+def test_special_tokens_in_a_text_are_text(windower: Windower, larger: Reader) -> None:
     ids = windower.passage("[CLS] [SEP] [PAD] [MASK]").ids
     assert not set(ids) & {0, 101, 102, 103}
+    ids = larger.windower.passage("<s> </s><pad> <mask>").ids
+    assert not set(ids) & {0, 1, 2, 30_526}
+
+
+def test_mpnet_puts_two_separators_between_question_and_passage(larger: Reader) -> None:
+    question, _ = larger.windower.question(QUESTION)
+    passage = larger.windower.passage(prose(500))
+    windows = list(larger.windower.windows(question, passage, 200))
+    assert len(windows) > 2
+    for window in windows:
+        held = passage.ids[window.first : window.first + window.count].tolist()
+        assert window.input_ids.tolist() == [0, *question, 2, 2, *held, 2]
+        assert len(window.input_ids) <= larger.card.frame.max_sequence
+    assert max(len(window.input_ids) for window in windows) == larger.card.frame.max_sequence
 
 
 def grapheme_edges(text: str) -> set[int]:
@@ -211,8 +226,11 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_of_another_kind_is_refused() -> None:
-    with pytest.raises(QAError, match="has no <s> or </s>"):
+    with pytest.raises(QAError, match="has no special tokens <s> and </s>"):
         Windower(TOKENIZER, Frame(cls="<s>", sep="</s>"), LONGEST_ANSWER)
+    larger = catalog.BUNDLED / LARGER / "tokenizer.json"  # has [CLS] and [SEP] as ordinary words
+    with pytest.raises(QAError, match=r"has no special tokens \[CLS\] and \[SEP\]"):
+        Windower(larger, Frame(), LONGEST_ANSWER)
 
 
 def test_passages_asked_about_lately_are_kept(windower: Windower) -> None:

@@ -16,7 +16,7 @@ TRICKY = [
     "a\x00b\x01c\u200bd\ufeffe\u202ef",
     "line\r\nline\rline\nline\u2028line\u0085line",
     "lone \ud800 surrogates \udfff\ud83d",
-    "[CLS] [SEP] [PAD] [UNK] [MASK] ##ing",
+    "[CLS] [SEP] [PAD] [UNK] [MASK] ##ing <s> </s><pad> <mask>",
     "x" * 130,
     "ab" * 45,
     "<script>alert(1)</script> & 3,200.50 € −5 °C",

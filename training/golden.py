@@ -1,9 +1,9 @@
-"""A checkpoint -> tests/golden.json: what it answers in FP32, run by the transformers library.
+"""A checkpoint -> tests/golden/MODEL.json: what it answers in FP32, run by transformers.
 
-    python -m training.golden CHECKPOINT tests/golden.json
+    python -m training.golden CHECKPOINT tests/golden/MODEL.json
 
 Nothing of the app computes the table: its tokens, windows and logits are transformers' own, so that
-the test of the bundled model compares two implementations. Questions are those of examples/ and
+the test of the bundled models compares two implementations. Questions are those of examples/ and
 some on passages written here, for seams between windows, accents, scripts and emoji. Answers are
 the best sum of a start and an end logit over all windows, for spans of whole words.
 """
@@ -18,7 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, BertForQuestionAnswering, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # Questions taken of each passage in examples/.
@@ -105,7 +109,7 @@ class Reference:
 
     def __init__(self, checkpoint: Path, overlap: int) -> None:
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint)
-        self.model = BertForQuestionAnswering.from_pretrained(checkpoint, dtype=torch.float32)
+        self.model = AutoModelForQuestionAnswering.from_pretrained(checkpoint, dtype=torch.float32)
         self.model.eval()
         self.overlap = overlap
 
@@ -124,9 +128,10 @@ class Reference:
         spans: list[Span] = []
         windows = []
         for window, encoding in enumerate(encoded.encodings):
-            names = ("ids", "attention_mask", "type_ids")
-            inputs = (torch.tensor([getattr(encoding, name)]) for name in names)
-            logits = self.model(*inputs)
+            inputs = {"input_ids": torch.tensor([encoding.ids])}
+            if self.model.config.model_type == "bert":
+                inputs["token_type_ids"] = torch.tensor([encoding.type_ids])
+            logits = self.model(**inputs)
             start, end = logits.start_logits[0].numpy(), logits.end_logits[0].numpy()
             inside = np.array(encoding.sequence_ids) == 1
             windows.append(
@@ -225,7 +230,6 @@ def main() -> None:
         answered = reference.ask(case["question"], passage)
         rows.append(case | {"passage_sha256": digest} | answered)
     table = {
-        "checkpoint": options.checkpoint.name,
         "max_sequence": MAX_SEQUENCE,
         "overlap": options.overlap,
         "longest_answer": LONGEST_ANSWER,

@@ -27,7 +27,7 @@ LOGINS_A_MINUTE = 20  # of one visitor: many for who forgot a password, few for 
 class Limits:
     """The defaults suit two cores and 16 GB."""
 
-    characters: int = 2_000_000  # of a passage: two long novels, which take a laptop a minute
+    characters: int = 2_000_000  # of a passage: two long novels, a minute or two on a laptop
     file_bytes: int = 50_000_000  # of all files that are opened at once
     questions: int = 1_000  # asked at once
     seconds: int = 900  # that one request is worked on

@@ -40,8 +40,8 @@ _SPEED = (
     "such questions that makes in a second, whatever else this machine has to do.</p>"
 )
 _OWN = (
-    "<p>A folder on this computer with model.onnx, tokenizer.json and, if there is one, a card, "
-    "model.json. Every page offers it until the app is stopped.</p>"
+    "<p>A folder on this computer with model.onnx (and what belongs to it), tokenizer.json and, if "
+    "there is one, a card, model.json. Every page offers it until the app is stopped.</p>"
 )
 _HOW = "<p>A model is fetched only when you ask for it, and checked byte for byte.</p>"
 

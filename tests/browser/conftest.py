@@ -51,13 +51,13 @@ sys.addaudithook(note)
 
 @dataclasses.dataclass(frozen=True)
 class App:
-    """A running app: where it is, its process, the addresses it spoke to, and a second model it can
-    use."""
+    """A running app: where it is, its process, the addresses it spoke to, and a model it can use
+    that is not bundled."""
 
     url: str
     process: int
     spoken_to: Path
-    second: Reader
+    unsure: Reader
 
 
 @contextmanager
@@ -100,8 +100,8 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def second_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models with one: the bundled one again, but less sure of itself."""
+def unsure_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with one: the default one again, but less sure of itself."""
     bundled = catalog.find(catalog.DEFAULT).folder
     folder = tmp_path_factory.mktemp("models") / "unsure"
     shutil.copytree(bundled, folder)
@@ -112,7 +112,7 @@ def second_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def app(second_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(unsure_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     site = tmp_path_factory.mktemp("site")
     spoken_to = site / "addresses"
     customize = SITE_CUSTOMIZE.format(file=str(spoken_to))
@@ -121,13 +121,13 @@ def app(second_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     url = f"http://127.0.0.1:{port}/"
     environment = {
         "PYTHONPATH": str(site),
-        "QA_MODELS_DIR": str(second_model),
+        "QA_MODELS_DIR": str(unsure_model),
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
     }
     with started(["--max-chars", str(MAX_CHARS)], **environment) as process:
         wait_for(url, process)
-        yield App(url, process.pid, spoken_to, Reader.load(second_model / "unsure"))
+        yield App(url, process.pid, spoken_to, Reader.load(unsure_model / "unsure"))
 
 
 @pytest.fixture(scope="session")

@@ -42,21 +42,22 @@ def expect_row(page: Page, place: int, title: str, result: Result) -> None:
     expect(row.locator("[data-column='Time'] div")).to_contain_text("s")
 
 
-def test_models_stand_side_by_side(app: App, visit: Visit, reader: Reader) -> None:
+def test_models_stand_side_by_side(app: App, visit: Visit, reader: Reader, larger: Reader) -> None:
     page = visit()
     compare = open_compare(page)
     compare.press("Enter")
     expect(page.locator(".vb-verdict")).to_contain_text("All agree: 3 September 1847.")
     expect(compare).to_be_focused()
     expect_row(page, 0, reader.card.title, reader.answer(QUESTIONS[0], PASSAGE))
-    expect_row(page, 1, "Unsure", app.second.answer(QUESTIONS[0], PASSAGE))
+    expect_row(page, 1, larger.card.title, larger.answer(QUESTIONS[0], PASSAGE))
+    expect_row(page, 2, "Unsure", app.unsure.answer(QUESTIONS[0], PASSAGE))
     expect(page.locator(".vb-differs")).to_have_count(0)
-    expect(page.locator(".vb-dots circle")).to_have_count(2)
-    # One is sure that the passage does not say it, the other is never sure.
-    answers = [each.answer(ELSEWHERE, PASSAGE) for each in (reader, app.second)]
-    assert [each.probably_no_answer for each in answers] == [True, False]
+    expect(page.locator(".vb-dots circle")).to_have_count(3)
+    # Two are sure that the passage does not say it, the third is never sure.
+    answers = [each.answer(ELSEWHERE, PASSAGE) for each in (reader, larger, app.unsure)]
+    assert [each.probably_no_answer for each in answers] == [True, True, False]
     choose(page, "Model", "Unsure")
-    score = unescape(percent(app.second.answer(QUESTIONS[0], PASSAGE).answers[0].score))
+    score = unescape(percent(app.unsure.answer(QUESTIONS[0], PASSAGE).answers[0].score))
     expect(page.locator(".vb-answer .vb-score").first).to_have_text(score)
     page.wait_for_timeout(500)
     expect(page.locator(".vb-sides")).to_have_count(1)  # it is about the same question
@@ -64,10 +65,10 @@ def test_models_stand_side_by_side(app: App, visit: Visit, reader: Reader) -> No
     ask(page, ELSEWHERE)
     expect(page.locator(".vb-sides")).to_have_count(0)  # it was about another question
     compare.click()
-    expect(page.locator(".vb-verdict")).to_have_text("They disagree.")
+    expect(page.locator(".vb-verdict")).to_have_text("2 of 3 say: the passage does not say.")
     expect_row(page, 0, reader.card.title, answers[0])
     expect(page.locator(".vb-sides tbody tr").first).to_contain_text("does not say")
-    expect(page.locator(".vb-sides tbody tr").nth(1)).to_contain_text("≠ differs")
+    expect(page.locator(".vb-sides tbody tr").nth(2)).to_contain_text("≠ differs")
     expect(page.locator(".vb-differs")).to_have_count(1)
     expect(page.get_by_role("table").locator("caption")).to_have_text(ELSEWHERE)
     # What cannot be asked is said, and can be mended.
@@ -90,9 +91,9 @@ def test_stop_stops(visit: Visit) -> None:
     expect(page.get_by_role("button", name="Stop", exact=True).last).to_be_disabled()
 
 
-def test_a_damaged_model_spoils_nothing(visit: Visit, second_model: Path) -> None:
-    broken = second_model / "broken"
-    shutil.copytree(second_model / "unsure", broken)
+def test_a_damaged_model_spoils_nothing(visit: Visit, unsure_model: Path) -> None:
+    broken = unsure_model / "broken"
+    shutil.copytree(unsure_model / "unsure", broken)
     card = (broken / "model.json").read_text(encoding="utf-8")
     (broken / "model.json").write_text(
         card.replace('"unsure"', '"broken"').replace('"Unsure"', '"Broken <b>"'), encoding="utf-8"
@@ -103,11 +104,11 @@ def test_a_damaged_model_spoils_nothing(visit: Visit, second_model: Path) -> Non
         page = visit(viewport={"width": 390, "height": 844}, color_scheme="dark")
         open_compare(page).click()
         rows = page.locator(".vb-sides tbody tr")
-        expect(page.locator(".vb-verdict")).to_contain_text("The 2 that answered agree")
-        expect(rows).to_have_count(3)
+        expect(page.locator(".vb-verdict")).to_contain_text("The 3 that answered agree")
+        expect(rows).to_have_count(4)
         expect(rows.nth(1)).to_contain_text("Broken <b>")
         expect(rows.nth(1).locator(".vb-error")).to_contain_text("install it again")
-        expect(rows.nth(2)).to_contain_text("3 September 1847")
+        expect(rows.nth(3)).to_contain_text("3 September 1847")
         assert violations(page) == []
         assert page.locator("#vb-compared").evaluate(WIDEST) <= 390
         assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -115,24 +116,7 @@ def test_a_damaged_model_spoils_nothing(visit: Visit, second_model: Path) -> Non
         shutil.rmtree(broken)
 
 
-def test_with_one_model_it_says_where_others_are(
-    visit: Visit, second_model: Path, tmp_path: Path
-) -> None:
-    shutil.move(second_model / "unsure", tmp_path)
-    try:
-        page = visit()
-        compare = open_compare(page)
-        expect(page.get_by_text("there is nothing to compare it with")).to_be_visible()
-        expect(compare).to_be_disabled()
-        assert violations(page) == []
-        page.get_by_role("link", name="Models", exact=True).last.click()
-        expect(page).to_have_url(f"{page.url.split('/models')[0]}/models")
-        expect(page.locator(".vb-models")).to_be_visible()
-    finally:
-        shutil.move(tmp_path / "unsure", second_model)
-
-
-def test_the_endpoint_asks_every_model(app: App, reader: Reader) -> None:
+def test_the_endpoint_asks_every_model(app: App, reader: Reader, larger: Reader) -> None:
     client = Client(app.url, verbose=False)
     try:
         found = client.predict(QUESTIONS[0], PASSAGE, 2, api_name="/compare")
@@ -140,12 +124,11 @@ def test_the_endpoint_asks_every_model(app: App, reader: Reader) -> None:
             client.predict(QUESTIONS[0], " ", api_name="/compare")
     finally:
         client.close()
-    assert [model["model"] for model in found["models"]] == [reader.card.name, "unsure"]
-    for model, asked in zip(found["models"], (reader, app.second), strict=True):
+    names = [reader.card.name, larger.card.name, "unsure"]
+    assert [model["model"] for model in found["models"]] == names
+    for model, asked in zip(found["models"], (reader, larger, app.unsure), strict=True):
         result = asked.answer(QUESTIONS[0], PASSAGE, 2).to_dict()
         assert model["error"] is None
         assert {**model["result"], "milliseconds": 0} == {**result, "milliseconds": 0}
     assert found["agree"] is True
-    assert found["opinions"] == [
-        {"text": "3 September 1847", "models": [reader.card.name, "unsure"]}
-    ]
+    assert found["opinions"] == [{"text": "3 September 1847", "models": names}]

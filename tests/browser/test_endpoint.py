@@ -64,7 +64,7 @@ def test_model_and_number_of_answers_may_be_left_out(
 
 def test_a_model_is_chosen_by_name(app: App, client: Client) -> None:
     answer = client.predict(QUESTION, PASSAGE, "unsure", api_name="/answer")
-    assert same(answer) == {**same(app.second.answer(QUESTION, PASSAGE).to_dict())}
+    assert same(answer) == {**same(app.unsure.answer(QUESTION, PASSAGE).to_dict())}
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_clients_get_the_sentence_too(client: Client) -> None:
         client.predict(QUESTION, "", api_name="/answer")
 
 
-def test_a_folder_cannot_be_named(app: App, second_model: Path) -> None:
-    event, data = call(app, QUESTION, PASSAGE, str(second_model / "unsure"))
+def test_a_folder_cannot_be_named(app: App, unsure_model: Path) -> None:
+    event, data = call(app, QUESTION, PASSAGE, str(unsure_model / "unsure"))
     assert event == "error"
     assert data["error"].startswith("There is no model")
 

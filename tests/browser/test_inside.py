@@ -100,7 +100,7 @@ def test_it_shows_why_the_chosen_answer_won_and_follows(
     expect(page.locator(".vb-map rect")).to_have_count(1)
     expect_inside(page, reader, QUESTIONS[1], PASSAGE, 1)
     choose(page, "Model", "Unsure")
-    best = app.second.answer(QUESTIONS[1], PASSAGE).answers[0]
+    best = app.unsure.answer(QUESTIONS[1], PASSAGE).answers[0]
     expect(page.locator(".vb-sum dd").last).to_have_text(f"{best.score:.1%}")
 
 

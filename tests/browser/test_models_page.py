@@ -26,6 +26,7 @@ from tests.bad_server import BadServer, Fault, serving
 from tests.browser.axe import SCHEMES, Form, in_both_forms, show_in, violations, violations_in
 from tests.browser.conftest import PATIENCE, ROOT, free_port, started, wait_for
 from tests.browser.test_page import WIDEST, read_contrast
+from tests.conftest import BUNDLED
 from tests.tiny_ir import ALIAS, NAME
 
 pytestmark = pytest.mark.browser
@@ -193,9 +194,9 @@ def test_all_models_are_listed(visit: Visit) -> None:
     page = visit()
     expect(page).to_have_title("Models · Verbatim")
     rows = page.get_by_role("table").get_by_role("row")
-    expect(rows).to_have_count(1 + 1 + 1 + len(published.PUBLISHED))
-    bundled = catalog.find(catalog.DEFAULT)
-    expect(table_row(page, bundled.name)).to_contain_text("Installed")
+    expect(rows).to_have_count(1 + len(BUNDLED) + 1 + len(published.PUBLISHED))
+    for bundled in BUNDLED:
+        expect(table_row(page, bundled)).to_contain_text("Installed")
     large = table_row(page, "bert-large-uncased-whole-word-masking-squad-int8-0001")
     for shown in (
         "bert-large-uncased-whole-word-masking-squad-int8-onnx-0001",
@@ -334,7 +335,7 @@ def test_text_can_be_read_in_both_themes(visit: Visit) -> None:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """The folder of a model that is the bundled one, with a reliability diagram on its card."""
+    """The folder of a model that is the default one, with a reliability diagram on its card."""
     folder = tmp_path / "own"
     shutil.copytree(catalog.find(catalog.DEFAULT).folder, folder)
     card = json.loads((folder / "model.json").read_text(encoding="utf-8"))

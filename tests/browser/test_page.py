@@ -121,7 +121,7 @@ def test_the_number_of_answers_can_be_chosen(visit: Visit, reader: Reader) -> No
 def test_the_model_can_be_chosen(app: App, visit: Visit, reader: Reader) -> None:
     page = visit()
     _, passage, questions = example(0)
-    first, second = (each.answer(questions[0], passage) for each in (reader, app.second))
+    first, second = (each.answer(questions[0], passage) for each in (reader, app.unsure))
     assert f"{first.answers[0].score:.1%}" != f"{second.answers[0].score:.1%}"
     choose(page, "Model", "Unsure")
     expect_result(page, second, passage)

@@ -27,7 +27,6 @@ from tests.document_files import pdf_of_streams
 from tests.fakes import RandomModel
 from tests.reliability.browsers import with_browser
 from tests.reliability.host import API, Host, running
-from tests.reliability.models import copy_of_the_model
 from tests.reliability.test_safety import META
 from tests.reliability.test_uploads import files, until_as
 from tests.texts import prose
@@ -275,10 +274,7 @@ def test_files_that_were_never_opened_do_not_stay(tmp_path: Path) -> None:
 def test_pages_say_how_many_are_before_you_and_stop_when_told(tmp_path: Path) -> None:
     """Two visitors compare: one waits and sees it; the first closes the tab, and the other's turn
     has come at once; then they say stop. And looking inside ends with the tab, too."""
-    copy_of_the_model(tmp_path / "models", "other")
-    with running(
-        tmp_path, "--log", environment={"QA_MODELS_DIR": str(tmp_path / "models")}
-    ) as host:
+    with running(tmp_path, "--log") as host:
         with_browser(lambda browser: compare_in(browser, host))
         assert [line["outcome"] for line in log(host, "compare")] == ["stopped", "stopped"]
 
