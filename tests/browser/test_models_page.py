@@ -110,6 +110,20 @@ def public(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pub
 Visit = Callable[..., Page]
 
 
+_ASKED: dict[Page, set[Request]] = {}  # of each page, what it still awaits replies to
+
+
+def await_replies(page: Page) -> None:
+    """Wait until a page may be left. Gradio's client complains where it has not yet the replies to
+    what it asked; it may hang up itself when it has them, and then ask what follows."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    quiet = 0
+    while quiet < 10:
+        assert time.monotonic() < deadline, "the replies do not end"
+        page.wait_for_timeout(20)
+        quiet = 0 if _ASKED[page] else quiet + 1
+
+
 @pytest.fixture
 def visit(host: Host, browser: Browser) -> Iterator[Visit]:
     """Return a function that opens the models page in a new visitor's browser. Fails where the page
@@ -129,17 +143,13 @@ def visit(host: Host, browser: Browser) -> Iterator[Visit]:
         page.on("request", lambda request: note(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        # Gradio's client complains where a page is left before it has the replies to what it asked
-        # when it was loaded; it may hang up itself when it has them.
-        over: set[Request] = set()
-        page.on("requestfinished", lambda request: over.add(request))
-        page.on("requestfailed", lambda request: over.add(request))
-        with page.expect_request(lambda request: "/queue/data" in request.url) as stream:
+        asked = _ASKED[page] = set()
+        page.on("request", lambda r: asked.add(r) if "/queue/data" in r.url else None)
+        page.on("requestfinished", lambda request: asked.discard(request))
+        page.on("requestfailed", lambda request: asked.discard(request))
+        with page.expect_request(lambda request: "/queue/data" in request.url):
             page.goto(f"{host.url}models")
-        deadline = time.monotonic() + PATIENCE / 1000
-        while stream.value not in over:
-            assert time.monotonic() < deadline, "the replies do not end"
-            page.wait_for_timeout(20)
+        await_replies(page)
         expect(row_of(page)).to_be_visible()
         return page
 
@@ -228,6 +238,7 @@ def test_a_model_is_fetched_and_then_offered_and_removed(visit: Visit, host: Hos
     expect(status).to_have_text("Fetching Tiny")
     expect_buttons(page, "Stop")
     # Whoever comes meanwhile, or comes back, sees the same.
+    await_replies(other)
     other.reload()
     expect(row_of(other)).to_contain_text(re.compile(r"MB/s, 0:\d\d left"))
     host.publisher.hurry.set()
@@ -240,6 +251,7 @@ def test_a_model_is_fetched_and_then_offered_and_removed(visit: Visit, host: Hos
         expect(table_row(each, NAME)).not_to_contain_text("Not installed")
     assert catalog.read_card(host.models / NAME).aliases == (ALIAS,)
 
+    await_replies(other)
     other.get_by_role("link", name="Ask", exact=True).click()
     other.get_by_role("combobox", name="Model").click()
     other.get_by_role("option", name="Tiny", exact=True).click()
