@@ -79,8 +79,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """One model input, unpadded: [CLS] question [SEP] some passage tokens [SEP]
-    (see `Frame`).
+    """One model input, unpadded: [CLS] question [SEP] some passage tokens [SEP], or
+    what `Frame` has in their place.
 
     `first` is the index in the passage of its first passage token, `count` how many there are, and
     `offset` where they begin in `input_ids`. `input_ids` and `token_type_ids` are int64

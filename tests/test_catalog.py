@@ -125,6 +125,7 @@ def test_a_damaged_part_of_a_large_model_is_refused(tmp_path: Path, part: str) -
 def test_the_figures_of_bundled_models_are_measured() -> None:
     default, larger = (catalog.find(name) for name in (catalog.DEFAULT, LARGER))
     for card in (default, larger):
+        # What is to be filled in stands between these.
         assert "@" not in (card.folder / "model.json").read_text(encoding="utf-8")
         assert card.calibration_error
         assert card.area_under_roc
