@@ -145,8 +145,8 @@ def visit(host: Host, browser: Browser) -> Iterator[Visit]:
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
         asked = _ASKED[page] = set()
         page.on("request", lambda r: asked.add(r) if "/queue/data" in r.url else None)
-        page.on("requestfinished", asked.discard)
-        page.on("requestfailed", asked.discard)
+        page.on("requestfinished", lambda request: asked.discard(request))
+        page.on("requestfailed", lambda request: asked.discard(request))
         with page.expect_request(lambda request: "/queue/data" in request.url):
             page.goto(f"{host.url}models")
         await_replies(page)
