@@ -1,10 +1,11 @@
-"""What a trained encoder says of every sequence there is to train on, for a smaller one to learn.
+"""What a trained model says of every sequence there is to train on, for a smaller one to learn.
 
     python -m training.teacher TEACHER --base STUDENT --data train-v1.1.json --out LOGITS
 
-TEACHER and STUDENT are transformers folders, of different families and tokenizers if need be: the
-teacher reads the same texts as its own tokens, and what it says of them is carried over to the
-student's by their characters. Questions and pairs of paragraphs are those the student will be
+TEACHER is what training.export or training.quantize wrote, such as a bundled model, and is run by
+ONNX Runtime: in INT8 it is fast on any processor. STUDENT is a transformers folder, of another
+family and tokenizer if need be: the teacher reads the same texts as its own tokens, and what it
+says of them is carried over to the student's by their characters. Questions and pairs of paragraphs are those the student will be
 asked, each of them once; a paragraph longer than --longest is read in overlapping windows.
 
 That takes hours. SIGTERM or Ctrl-C ends it after the batch, and the same command goes on; files of
@@ -19,32 +20,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
+import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from training import parts
 from training.batches import padded, stack
 from training.data import LONGEST_QUESTION, Corpus, Frame, Framed, Tokenized, split, whole
-from training.encoder import Encoder
+from training.export import OUTPUTS
 from training.logits import Asked, LogitsFile
 from training.stretch import alone_in, stop_requests
 from training.train import add_corpus, read_corpus
 
 BATCH_TOKENS = 8192
 FLUSH_SECONDS = 60
+# Positions that every BERT and MPNet has.
+LONGEST = 512
 
 Logits = NDArray[np.float32]
 
 
 class Teacher:
-    """A trained encoder with its own tokens of a corpus."""
+    """A trained model with its own tokens of a corpus, read `longest` at a time."""
 
-    def __init__(self, folder: Path, corpus: Corpus, longest: int) -> None:
+    def __init__(self, folder: Path, corpus: Corpus, longest: int, threads: int) -> None:
         self.corpus = corpus
-        self.model = Encoder.from_pretrained(folder).to(torch.bfloat16).eval()
-        self.longest: int = min(longest, self.model.config.longest)
-        weights = (folder / "model.safetensors").read_bytes()
-        self.name = f"{hashlib.sha256(weights).hexdigest()}, {self.longest} tokens"
+        self.longest = longest
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        graph = folder / parts.GRAPH
+        self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        # The graph's hash tells the weights beside it too: it holds their checksums.
+        self.name = f"{hashlib.sha256(graph.read_bytes()).hexdigest()}, {longest} tokens"
         tokenizer = whole(Tokenizer.from_file(str(folder / "tokenizer.json")))
         self._frame = Frame.of(tokenizer)
         self._frame.check(self.longest)
@@ -68,13 +75,13 @@ class Teacher:
             tokens += windows * width
         return batches
 
-    @torch.inference_mode()
     def say(self, batch: list[Asked]) -> Iterator[tuple[Asked, Logits]]:
         """For every sequence its start and end logits, [1 + tokens, 2], of the first position and
         of the student's tokens of the paragraph."""
         windows = [self._windows(asked) for asked in batch]
-        inputs = stack([framed for some in windows for framed in some], self.model.config.pad_id)
-        rows = iter(torch.stack(self.model(*inputs), dim=-1).numpy())
+        inputs = stack([framed for some in windows for framed in some], pad_id=0)._asdict()
+        feeds = {each.name: inputs[each.name].numpy() for each in self._session.get_inputs()}
+        rows = iter(np.stack(self._session.run(OUTPUTS, feeds), axis=-1))
         for asked, some in zip(batch, windows, strict=True):
             logits = [next(rows)[[0, *range(window.first, window.last + 1)]] for window in some]
             merged = merge(logits, self._firsts(asked))
@@ -163,16 +170,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training.teacher", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("teacher", type=Path, help="transformers folder of the trained encoder")
+    parser.add_argument("teacher", type=Path, help="folder of the trained model.onnx")
     add_corpus(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of logits")
     parser.add_argument("--longest", type=int, default=384, help="tokens in a window (default 384)")
     parser.add_argument("--pid-file", type=Path, help="file that holds the process id meanwhile")
     args = parser.parse_args(arguments)
+    if args.longest > LONGEST:
+        parser.error(f"--longest: a window has {LONGEST} tokens at most")
     with alone_in(args.out, args.pid_file):
-        torch.set_num_threads(args.threads)
         corpus = read_corpus(args)
-        teacher = Teacher(args.teacher, corpus, args.longest)
+        teacher = Teacher(args.teacher, corpus, args.longest, args.threads)
         for data, questions in zip(args.data, corpus.parts, strict=True):
             if not write(teacher, LogitsFile(args.out, data, corpus, questions)):
                 return

@@ -26,7 +26,9 @@ from training.data import Corpus, read_titles
 from training.encoder import Encoder
 from training.loss import Loss, span_loss
 from training.stretch import alone_in, stop_requests
-from training.trainer import Recipe, Trainer
+from training.trainer import Recipe, Trainer, fastest_dtype
+
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 class Curve:
@@ -83,6 +85,7 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     add("--batch-tokens", type=int, default=5120, help="tokens in a batch (default 5120)")
     add("--longest", type=int, default=320, help="tokens in a sequence (default 320)")
     add("--seed", type=int, default=0)
+    add("--dtype", choices=DTYPES, help="to compute in (default: bf16 where AMX multiplies it)")
     add("--save-minutes", type=float, default=10.0, help="between checkpoints (default 10)")
     add("--log-steps", type=int, default=20, help="between lines of the log (default 20)")
     add("--pid-file", type=Path, help="file that holds the process id while it runs")
@@ -130,7 +133,8 @@ def train(args: argparse.Namespace, corpus: Corpus, loss: Loss, made_with: dict[
         unanswerable=args.unanswerable,
     )
     recipe = Recipe(rate=args.rate, warmup=args.warmup, ema=args.ema)
-    trainer = Trainer(model, batches, recipe, loss)
+    dtype = fastest_dtype() if args.dtype is None else DTYPES[args.dtype]
+    trainer = Trainer(model, batches, recipe, loss, dtype)
     folder = Folder(args.out, args.base / "tokenizer.json")
     resumed = folder.restore(trainer, data)
     if args.cooldown and trainer.cooldown is None:
@@ -139,7 +143,7 @@ def train(args: argparse.Namespace, corpus: Corpus, loss: Loss, made_with: dict[
     print(f"{len(corpus.questions)} questions, {paired} with another paragraph to be asked of")
     print(f"{corpus.skipped} skipped: the answer is not where the file says")
     begin = "Going on from" if resumed else "Starting at"
-    print(f"{begin} step {trainer.step}: {trainer.recipe}", flush=True)
+    print(f"{begin} step {trainer.step} in {dtype}: {trainer.recipe}", flush=True)
     _steps(trainer, folder, data, args)
 
 

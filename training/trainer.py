@@ -1,7 +1,8 @@
 """A model in training: its weights in two precisions, optimizer, average and place in the data.
 
-Precision: the model computes in bf16, which a CPU's AMX units multiply; the optimizer works on FP32
-master weights, whose updates would vanish in bf16's eight bits. Embedding tables and MPNet's
+Precision: where a CPU has AMX units the model computes in bf16, which these multiply; the optimizer
+works on FP32 master weights, whose updates would vanish in bf16's eight bits. Elsewhere bf16 is
+several times slower than FP32, and FP32 it is. Embedding tables and MPNet's
 relative bias are frozen: their gradients cost time, and words never met in training should stay
 where they are.
 
@@ -32,6 +33,11 @@ FROZEN = ("words.", "positions.", "types.", "relative.")
 EMA_SHARE = 0.25
 
 
+def fastest_dtype() -> torch.dtype:
+    """What this processor trains in."""
+    return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to train. Lengths of time are in tokens, which do not change with the batch size."""
@@ -55,7 +61,14 @@ class Recipe:
 class Trainer:
     """A model with its master weights, optimizer, average and position."""
 
-    def __init__(self, model: Encoder, batches: Batches, recipe: Recipe, loss: Loss) -> None:
+    def __init__(
+        self,
+        model: Encoder,
+        batches: Batches,
+        recipe: Recipe,
+        loss: Loss,
+        dtype: torch.dtype,
+    ) -> None:
         self.recipe = recipe
         self.loss = loss
         self.batches = batches
@@ -70,7 +83,7 @@ class Trainer:
         }
         self.master = {name: p.detach().clone().float() for name, p in trained.items()}
         self.average = {name: weight.clone() for name, weight in self.master.items()}
-        self.model = model.to(torch.bfloat16)
+        self.model = model.to(dtype)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in trained)
         self.weights = {n: p for n, p in model.named_parameters() if n in trained}

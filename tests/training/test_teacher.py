@@ -17,6 +17,7 @@ from training.batches import Batches, Position
 from training.data import Corpus, Tokenized, split, whole
 from training.distil import TeacherLogits
 from training.encoder import Encoder
+from training.export import export
 from training.teacher import Teacher, carry, merge
 
 Make = Callable[[str], Path]
@@ -25,7 +26,7 @@ families = pytest.mark.parametrize("family", ["bert", "mpnet"])
 
 @pytest.fixture
 def trained(base: Make, tmp_path: Path) -> Callable[[str], Path]:
-    """Return a function from a family to an encoder with opinions."""
+    """Return a function from a family to an encoder with opinions, its graph beside it."""
 
     def make(family: str) -> Path:
         folder = tmp_path / f"trained-{family}"
@@ -36,6 +37,7 @@ def trained(base: Make, tmp_path: Path) -> Callable[[str], Path]:
                     parameter.mul_(8)
         model.save_pretrained(folder)
         shutil.copyfile(base(family) / "tokenizer.json", folder / "tokenizer.json")
+        export(folder, folder)
         return folder
 
     return make
@@ -94,7 +96,7 @@ def test_logits_stand_at_the_students_tokens(
     write(shredded, student, data, tmp_path / "logits")
     corpus = read(student, data)
     said = TeacherLogits(tmp_path / "logits", data, corpus)
-    model = Encoder.from_pretrained(shredded).to(torch.bfloat16)
+    model = Encoder.from_pretrained(shredded)
     theirs = whole(Tokenizer.from_file(str(shredded / "tokenizer.json")))
     ours = whole(Tokenizer.from_file(str(student / "tokenizer.json")))
     batches = Batches(corpus, pad_id=0, tokens=1200, longest=100, unanswerable=1)
@@ -141,7 +143,7 @@ def test_long_paragraphs_are_read_in_windows(trained: Make, lengthy: Path, tmp_p
     corpus = read(folder, [lengthy])
     asked = teacher.Asked(0, False)
     (_, short), (_, long) = (
-        next(Teacher(folder, corpus, longest).say([asked])) for longest in (100, 384)
+        next(Teacher(folder, corpus, longest, 1).say([asked])) for longest in (100, 384)
     )
     assert short.shape == long.shape == (1 + len(corpus.paragraphs[0].ids), 2)
     # A window's middle is not the whole paragraph's, but not far from it; its first half is.
@@ -244,8 +246,9 @@ def test_other_logits_are_refused(
 ) -> None:
     folder, out = trained("bert"), tmp_path / "logits"
     write(folder, folder, [squad], out)
+    export(base("bert"), tmp_path / "other")
     with pytest.raises(ValueError, match=r"squad\.logits\.npy is of another teacher"):
-        write(base("bert"), folder, [squad], out)
+        write(tmp_path / "other", folder, [squad], out)
     with pytest.raises(ValueError, match=r"squad\.logits\.npy is of another teacher"):
         write(folder, folder, [squad], out, longest=200)
     with pytest.raises(ValueError, match="of other questions or another tokenizer"):
@@ -254,3 +257,5 @@ def test_other_logits_are_refused(
         TeacherLogits(out, [lengthy], read(folder, [lengthy]))
     with pytest.raises(ValueError, match="leave no room for a passage"):
         write(folder, folder, [squad], tmp_path / "new", longest=60)
+    with pytest.raises(SystemExit):
+        write(folder, folder, [squad], tmp_path / "new", longest=513)

@@ -1,0 +1,77 @@
+"""INT8 graphs as encoders again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from qa.catalog import Frame
+from qa.windows import Windower
+from training import restore
+from training.encoder import Encoder
+from training.export import export
+from training.quantize import Recipe, build
+from training.trainer import FROZEN
+
+SPECIAL = {"bert": {}, "mpnet": {"cls": "<s>", "sep": "</s>", "question_separators": 2}}
+
+Make = Callable[[str], Path]
+
+
+@pytest.fixture
+def int8(base: Make, squad: Path, tmp_path: Path) -> Callable[[str], tuple[Encoder, Path]]:
+    """Return a function from a family to an encoder made of its base, and its INT8 graph."""
+
+    def make(family: str) -> tuple[Encoder, Path]:
+        encoder = Encoder.from_pretrained(base(family))
+        with torch.no_grad():
+            for name, parameter in encoder.named_parameters():
+                if not name.startswith(FROZEN):
+                    parameter.add_(torch.randn_like(parameter), alpha=0.05)
+            encoder.norm.weight[3] = 20  # an outlier, whose weights are multiplied
+            encoder.layers[1].down.bias.zero_()  # which the graph leaves out
+        trained, fp32, out = (tmp_path / name for name in ("trained", "fp32", "int8"))
+        encoder.save_pretrained(trained)
+        (trained / "tokenizer.json").write_bytes((base(family) / "tokenizer.json").read_bytes())
+        export(trained, fp32)
+        frame = Frame(**SPECIAL[family], max_sequence=64, max_question=16)
+        windower = Windower(fp32 / "tokenizer.json", frame, longest_answer=30)
+        build(fp32, out, Recipe(), [squad], windower)
+        return encoder, out
+
+    return make
+
+
+@pytest.mark.parametrize("family", SPECIAL)
+def test_what_was_rounded_comes_back(
+    family: str, int8: Callable[[str], tuple[Encoder, Path]], base: Make, tmp_path: Path
+) -> None:
+    encoder, folder = int8(family)
+    names = {tensor.name for tensor in onnx.load(folder / "model.onnx").graph.initializer}
+    assert "view.inverse_factors" in names
+    assert "layers.1.down.bias" not in names
+    restore.main([str(folder), f"--base={base(family)}", f"--out={tmp_path / 'restored'}"])
+    restored = Encoder.from_pretrained(tmp_path / "restored").state_dict()
+    for name, value in encoder.state_dict().items():
+        if name.startswith("layers.") and "norm" not in name:
+            # Rounding takes some per cent, a factor that is left out much more.
+            assert (restored[name] - value).norm() <= 0.05 * value.norm()
+        else:
+            assert torch.equal(restored[name], value)
+    tokenizers = (path / "tokenizer.json" for path in (tmp_path / "restored", base(family)))
+    assert len({path.read_bytes() for path in tokenizers}) == 1
+
+
+def test_another_base_is_refused(
+    int8: Callable[[str], tuple[Encoder, Path]], base: Make, tmp_path: Path
+) -> None:
+    _, folder = int8("bert")
+    other = Encoder.from_pretrained(base("bert"))
+    with torch.no_grad():
+        other.positions.weight[5, 0] += 1
+    other.save_pretrained(tmp_path / "other")
+    for wrong in (tmp_path / "other", base("mpnet")):
+        with pytest.raises(ValueError, match="was not made of"):
+            restore.restore(folder, wrong)

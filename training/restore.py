@@ -1,0 +1,87 @@
+"""A bundled model -> a transformers folder to learn from, or to train on from.
+
+    python -m training.restore models/mpnet-base-squad-int8 --base all-mpnet-base-v2 --out FOLDER
+
+For whoever has the INT8 graph and no checkpoint. The weights of dense layers come back as they were
+rounded; layer norms, the head and what training never changes (the embeddings, taken from the base)
+come back exactly. Activations, which the graph rounds too, are computed in full again.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from training.activations import Floats
+from training.encoder import Encoder
+from training.quantize import EMBEDDINGS, round_rows
+from training.trainer import FROZEN
+
+
+def restore(folder: Path, base: Path) -> Encoder:
+    """The encoder whose graph, as training.quantize writes it, is in a folder.
+
+    Raises ValueError where the graph was not made so, or of another base.
+    """
+    encoder = Encoder.from_pretrained(base)
+    state = encoder.state_dict()
+    graph = onnx.load(folder / "model.onnx").graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for name in EMBEDDINGS:
+        codes, table = constants.get(f"encoder.{name}"), state.get(name)
+        if table is not None and not np.array_equal(codes, round_rows(table.numpy())[0]):
+            raise ValueError(f"{folder} was not made of {base}: its {name} are others.")
+    stored = constants | _dense_layers(graph, constants)
+    for name in state:
+        if not name.startswith(FROZEN):
+            state[name] = torch.tensor(_trained(name, stored, encoder.layers[0].head_width))
+    encoder.load_state_dict(state)
+    return encoder
+
+
+def _dense_layers(graph: onnx.GraphProto, constants: dict[str, Floats]) -> dict[str, Floats]:
+    """What stands in the graph as integers: weights and biases, by the names of these."""
+    maker = {output: node for node in graph.node for output in node.output}
+    dense = {}
+    for node in graph.node:
+        if node.op_type != "Gemm" or node.input[1] not in maker:
+            continue  # the head, which is not rounded
+        source, *parameters = (maker[name] for name in node.input)
+        before = maker[maker[source.input[0]].input[0]]
+        weight = parameters[0].input[0]
+        # A bias of zeros is left out of the graph.
+        dense[weight.replace(".weight", ".bias")] = np.zeros(len(constants[weight]), np.float32)
+        for parameter in parameters:
+            name, scale = parameter.input[:2]
+            dense[name] = (constants[name].T * constants[scale]).T
+        if before.op_type == "Mul":  # outliers are divided, and their weights multiplied by as much
+            dense[weight] *= constants[before.input[1]]
+    return dense
+
+
+def _trained(name: str, stored: dict[str, Floats], head_width: int) -> Floats:
+    """A tensor of the encoder, from those of the graph; export.py says how they differ."""
+    if ".qkv." not in name:
+        return stored[name if name.startswith("layers.") else f"encoder.{name}"]
+    query, key, value = (stored[name.replace("qkv", part)] for part in ("query", "key", "value"))
+    return np.concatenate([query * np.float32(head_width**0.5), key, value])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.restore", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("model", type=Path, help="folder of an INT8 model of training.quantize")
+    parser.add_argument("--base", type=Path, required=True, help="transformers folder it began as")
+    parser.add_argument("--out", type=Path, required=True, help="the transformers folder to write")
+    options = parser.parse_args(arguments)
+    restore(options.model, options.base).save_pretrained(options.out)
+    shutil.copyfile(options.base / "tokenizer.json", options.out / "tokenizer.json")
+
+
+if __name__ == "__main__":
+    main()
