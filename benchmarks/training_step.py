@@ -4,8 +4,8 @@
 
 Forward and backward passes of random weights over one batch of random tokens, each way in a process
 of its own, taking turns; tokens a second, medians of all rounds, and the ratio to the step as it
-is. --ways leaves out the others. The optimizer's part is left out. It needs
-training/requirements.txt.
+is, which computes in bf16 on a processor with AMX and in FP32 on another. --ways leaves out the
+others. The optimizer's part is left out. It needs training/requirements.txt.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812  (PyTorch's own convention)
 
 from training.dense import Dense
 from training.encoder import Encoder, EncoderConfig, Layer
-from training.trainer import FROZEN
+from training.trainer import FROZEN, fastest_dtype
 
 ENCODERS = {
     "mpnet": EncoderConfig("mpnet", 12, 768, 12, 3072, 30527, 514, 1e-5, 1),
@@ -30,6 +30,7 @@ ENCODERS = {
 }
 ROWS, LENGTH = 26, 176
 DROPOUT = 0.1
+OTHER = {torch.bfloat16: torch.float32, torch.float32: torch.bfloat16}
 
 
 def fused_attention(layer: Layer, x: Tensor, bias: Tensor) -> Tensor:
@@ -62,20 +63,20 @@ def usual_gradients(model: Encoder) -> Encoder:
 def with_layers(forward: Callable[[Layer, Tensor, Tensor], Tensor]) -> Callable[[Encoder], Encoder]:
     def change(model: Encoder) -> Encoder:
         Layer.forward = forward  # type: ignore[method-assign]
-        return model.bfloat16()
+        return model.to(fastest_dtype())
 
     return change
 
 
 # Each changes a model of FP32 weights before it is timed.
 WAYS: dict[str, Callable[[Encoder], nn.Module]] = {
-    "as it is": Encoder.bfloat16,
-    "gradients of nn.Linear": lambda model: usual_gradients(model).bfloat16(),
+    "as it is": lambda model: model.to(fastest_dtype()),
+    "gradients of nn.Linear": lambda model: usual_gradients(model).to(fastest_dtype()),
     "scaled_dot_product_attention": with_layers(fused_attention),
     "dropout of 0.1": with_layers(dropped),
     "autocast, gradients of nn.Linear": usual_gradients,
-    "FP32": lambda model: model,
-    "the whole model compiled": lambda model: torch.compile(model.bfloat16()),
+    "the other of bf16 and FP32": lambda model: model.to(OTHER[fastest_dtype()]),
+    "the whole model compiled": lambda model: torch.compile(model.to(fastest_dtype())),
 }
 
 

@@ -1,10 +1,10 @@
-"""A bundled model -> a transformers folder to learn from, or to train on from.
+"""A bundled model -> a transformers folder to train on from.
 
-    python -m training.restore models/mpnet-base-squad-int8 --base all-mpnet-base-v2 --out FOLDER
+    python -m training.restore models/minilm-l6-squad-int8 --base bases-minilm --out FOLDER
 
-For whoever has the INT8 graph and no checkpoint. The weights of dense layers come back as they were
-rounded; layer norms, the head and what training never changes (the embeddings, taken from the base)
-come back exactly. Activations, which the graph rounds too, are computed in full again.
+For whoever has the INT8 graph and no checkpoint. Weights and biases of dense layers come back as
+they were rounded; layer norms, the head and what training never changes (the embeddings, taken from
+the base) come back exactly. Activations, which the graph rounds too, are computed in full again.
 """
 
 import argparse
@@ -25,16 +25,20 @@ from training.trainer import FROZEN
 def restore(folder: Path, base: Path) -> Encoder:
     """The encoder whose graph, as training.quantize writes it, is in a folder.
 
-    Raises ValueError where the graph was not made so, or of another base.
+    Raises ValueError where the graph was made of another base, or otherwise. It has to be a trained
+    one: of tensors that are equal the exporter keeps only the first.
     """
     encoder = Encoder.from_pretrained(base)
     state = encoder.state_dict()
     graph = onnx.load(folder / "model.onnx").graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for name in EMBEDDINGS:
-        codes, table = constants.get(f"encoder.{name}"), state.get(name)
-        if table is not None and not np.array_equal(codes, round_rows(table.numpy())[0]):
-            raise ValueError(f"{folder} was not made of {base}: its {name} are others.")
+    depth = len({name.split(".")[1] for name in constants if name.startswith("layers.")})
+    if depth != encoder.config.layers:
+        raise ValueError(f"{folder} was not made of {base}: it has {depth} layers.")
+    for name in filter(lambda name: name.startswith(FROZEN), state):
+        kept = round_rows(state[name].numpy())[0] if name in EMBEDDINGS else state[name].numpy()
+        if not np.array_equal(constants.get(f"encoder.{name}"), kept):
+            raise ValueError(f"{folder} was not made of {base}: its {name} is another.")
     stored = constants | _dense_layers(graph, constants)
     for name in state:
         if not name.startswith(FROZEN):

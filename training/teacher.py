@@ -5,8 +5,9 @@
 TEACHER is what training.export or training.quantize wrote, such as a bundled model, and is run by
 ONNX Runtime: in INT8 it is fast on any processor. STUDENT is a transformers folder, of another
 family and tokenizer if need be: the teacher reads the same texts as its own tokens, and what it
-says of them is carried over to the student's by their characters. Questions and pairs of paragraphs are those the student will be
-asked, each of them once; a paragraph longer than --longest is read in overlapping windows.
+says of them is carried over to the student's by their characters. Questions and pairs of paragraphs
+are those the student will be asked, each of them once; a paragraph longer than --longest, or than
+the teacher can read, is read in overlapping windows.
 
 That takes hours. SIGTERM or Ctrl-C ends it after the batch, and the same command goes on; files of
 --data that are written already cost nothing, so that more can be added. The files are described in
@@ -20,11 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from training import parts
+from training.activations import session_options
 from training.batches import padded, stack
 from training.data import LONGEST_QUESTION, Corpus, Frame, Framed, Tokenized, split, whole
 from training.export import OUTPUTS
@@ -34,8 +37,6 @@ from training.train import add_corpus, read_corpus
 
 BATCH_TOKENS = 8192
 FLUSH_SECONDS = 60
-# Positions that every BERT and MPNet has.
-LONGEST = 512
 
 Logits = NDArray[np.float32]
 
@@ -45,13 +46,13 @@ class Teacher:
 
     def __init__(self, folder: Path, corpus: Corpus, longest: int, threads: int) -> None:
         self.corpus = corpus
-        self.longest = longest
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
         graph = folder / parts.GRAPH
+        self.longest = min(longest, _longest(graph))
+        options = session_options()
+        options.intra_op_num_threads = threads
         self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         # The graph's hash tells the weights beside it too: it holds their checksums.
-        self.name = f"{hashlib.sha256(graph.read_bytes()).hexdigest()}, {longest} tokens"
+        self.name = f"{hashlib.sha256(graph.read_bytes()).hexdigest()}, {self.longest} tokens"
         tokenizer = whole(Tokenizer.from_file(str(folder / "tokenizer.json")))
         self._frame = Frame.of(tokenizer)
         self._frame.check(self.longest)
@@ -107,6 +108,14 @@ class Teacher:
         passage = self._paragraphs[self.corpus.paragraph(*asked)].ids
         question, room = self._questions[asked.question], self._room(asked)
         return [self._frame.around(question, passage[f : f + room]) for f in self._firsts(asked)]
+
+
+def _longest(graph: Path) -> int:
+    """Tokens that a graph has positions for. MPNet's table has two rows that no token uses; BERT's
+    has not, but can spare them."""
+    constants = onnx.load(graph, load_external_data=False).graph.initializer
+    rows = (tensor.dims[0] for tensor in constants if tensor.name.endswith("positions.weight"))
+    return int(next(rows)) - 2
 
 
 def merge(windows: list[Logits], firsts: list[int]) -> Logits:
@@ -176,8 +185,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=384, help="tokens in a window (default 384)")
     parser.add_argument("--pid-file", type=Path, help="file that holds the process id meanwhile")
     args = parser.parse_args(arguments)
-    if args.longest > LONGEST:
-        parser.error(f"--longest: a window has {LONGEST} tokens at most")
     with alone_in(args.out, args.pid_file):
         corpus = read_corpus(args)
         teacher = Teacher(args.teacher, corpus, args.longest, args.threads)

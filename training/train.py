@@ -3,8 +3,9 @@
     python -m training.train --base BASE_FOLDER --data train-v1.1.json --out FOLDER
 
 Run again with the same arguments, it goes on from the newest checkpoint, bit for bit as if it had
-never stopped. SIGTERM or Ctrl-C finishes the step, writes a checkpoint and exits with 0. How it is
-trained is said in trainer.py, what is written to --out in checkpoints.py.
+never stopped, on the same kind of processor. SIGTERM or Ctrl-C finishes the step, writes a
+checkpoint and exits with 0. How it is trained is said in trainer.py, what is written to --out in
+checkpoints.py.
 
 Leaves out evaluation: export the model and use `python -m qa evaluate`.
 """

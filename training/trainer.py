@@ -1,10 +1,10 @@
-"""A model in training: its weights in two precisions, optimizer, average and place in the data.
+"""A model in training: its weights, their FP32 masters, optimizer, average and place in the data.
 
 Precision: where a CPU has AMX units the model computes in bf16, which these multiply; the optimizer
-works on FP32 master weights, whose updates would vanish in bf16's eight bits. Elsewhere bf16 is
-several times slower than FP32, and FP32 it is. Embedding tables and MPNet's
-relative bias are frozen: their gradients cost time, and words never met in training should stay
-where they are.
+works on FP32 master weights, whose updates would vanish in bf16's eight bits. Most other CPUs
+emulate bf16, several times slower than FP32, so there the model computes in FP32. Embedding tables
+and MPNet's relative bias are frozen: their gradients cost time, and words never met in training
+should stay where they are.
 
 Schedule: warm-up, then a constant rate, because one that decays towards a planned end is only good
 at that end. What is evaluated and exported is an exponential moving average of the master weights,
@@ -34,7 +34,7 @@ EMA_SHARE = 0.25
 
 
 def fastest_dtype() -> torch.dtype:
-    """What this processor trains in."""
+    """What this processor computes in fastest."""
     return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
 
 
@@ -59,7 +59,7 @@ class Recipe:
 
 
 class Trainer:
-    """A model with its master weights, optimizer, average and position."""
+    """A model computing in `dtype`, with its master weights, optimizer, average and position."""
 
     def __init__(
         self,

@@ -28,10 +28,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def trained(base: Make, squad: Path, kept: Path) -> Path:
     """An MPNet that has learned its few questions, trained once."""
-    if not (kept / "model").exists():
+    if not (kept / "model" / "model.onnx").exists():
         options = {"epochs": 12, "unanswerable": 1}
         train.main(arguments(base("mpnet"), squad, kept / "run", **options))
-        shutil.copytree(kept / "run" / "model", kept / "model")
+        shutil.copytree(kept / "run" / "model", kept / "model", dirs_exist_ok=True)
         export(kept / "model", kept / "model")
     return kept / "model"
 
@@ -68,7 +68,7 @@ def test_a_student_equal_to_the_teacher_has_nothing_to_learn(
         for folder in (trained, base("mpnet"))
     )
     assert len(same) == 2 * 72
-    assert same.abs().max() < 1e-3
+    assert same.abs().max() < 1e-4
     assert fresh.mean() > 0.3
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from training import train
 from training.encoder import Encoder
-from training.trainer import FROZEN, Recipe
+from training.trainer import FROZEN, Recipe, fastest_dtype
 
 Make = Callable[[str], Path]
 
@@ -61,9 +61,10 @@ def assert_same(left: object, right: object) -> None:
         assert left == right
 
 
-@pytest.mark.parametrize("family", ["bert", "mpnet"])
-def test_loss_falls(family: str, base: Make, squad: Path, tmp_path: Path) -> None:
-    train.main(arguments(base(family), squad, tmp_path / "out", epochs=10, unanswerable=1))
+@pytest.mark.parametrize(("family", "dtype"), [("bert", "bf16"), ("mpnet", "fp32")])
+def test_loss_falls(family: str, dtype: str, base: Make, squad: Path, tmp_path: Path) -> None:
+    changes = {"epochs": 10, "unanswerable": 1, "dtype": dtype}
+    train.main(arguments(base(family), squad, tmp_path / "out", **changes))
     lines = curve(tmp_path / "out")
     first, last = lines[:4], lines[-4:]
     for part in ("loss_answered", "loss_unanswered"):
@@ -72,12 +73,14 @@ def test_loss_falls(family: str, base: Make, squad: Path, tmp_path: Path) -> Non
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
 
 
-@pytest.mark.parametrize("family", ["bert", "mpnet"])
-def test_stopping_leaves_no_trace(family: str, base: Make, squad: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "dtype"), [("bert", "fp32"), ("mpnet", "bf16")])
+def test_stopping_leaves_no_trace(
+    family: str, dtype: str, base: Make, squad: Path, tmp_path: Path
+) -> None:
     folder = base(family)
-    train.main(arguments(folder, squad, tmp_path / "whole", epochs=3))
+    train.main(arguments(folder, squad, tmp_path / "whole", epochs=3, dtype=dtype))
     for epochs in (1, 2, 3):
-        train.main(arguments(folder, squad, tmp_path / "parts", epochs=epochs))
+        train.main(arguments(folder, squad, tmp_path / "parts", epochs=epochs, dtype=dtype))
     assert_same(checkpoint(tmp_path / "parts"), checkpoint(tmp_path / "whole"))
     models = [load_file(tmp_path / n / "model/model.safetensors") for n in ("parts", "whole")]
     assert_same(*models)
@@ -124,6 +127,26 @@ def test_saved_model_is_the_average_of_the_weights(base: Make, squad: Path, tmp_
         assert torch.equal(weight, start.state_dict()[name] if frozen else average[name])
     moved = checkpoint(out)["trainer"]["master"]
     assert not torch.equal(average["span.weight"], moved["span.weight"])
+
+
+def test_computes_in_what_is_said(base: Make, squad: Path, tmp_path: Path) -> None:
+    folder = base("bert")
+    heads = {}
+    for dtype in ("bf16", "fp32", None):
+        out = tmp_path / str(dtype)
+        train.main(arguments(folder, squad, out, **({"dtype": dtype} if dtype else {})))
+        heads[dtype] = checkpoint(out)["trainer"]["master"]["span.weight"]
+    assert not torch.equal(heads["bf16"], heads["fp32"])
+    fastest = "bf16" if fastest_dtype() == torch.bfloat16 else "fp32"
+    assert torch.equal(heads[None], heads[fastest])
+
+
+@pytest.mark.parametrize(("amx", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bf16_where_amx_multiplies_it(
+    amx: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    assert fastest_dtype() == dtype
 
 
 def test_two_checkpoints_are_kept(base: Make, squad: Path, tmp_path: Path) -> None:
