@@ -2,7 +2,7 @@
 
 Precision: where a CPU has AMX units the model computes in bf16, which these multiply; the optimizer
 works on FP32 master weights, whose updates would vanish in bf16's eight bits. Most other CPUs
-emulate bf16, several times slower than FP32, so there the model computes in FP32. Embedding tables
+emulate bf16, at half the speed of FP32 or less: there the model computes in FP32. Embedding tables
 and MPNet's relative bias are frozen: their gradients cost time, and words never met in training
 should stay where they are.
 
