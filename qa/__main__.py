@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qa import catalog, commands, engines
-from qa.errors import InputError, QAError
+from qa.errors import InputError, OutOfMemoryError, QAError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,10 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         if error.filename is not None:  # it is not of our output
-            raise
+            print(f"{error.filename} cannot be used: {error.strerror}.", file=sys.stderr)
+            return 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         if not isinstance(error, BrokenPipeError):  # whose reader went away (… | head)
             print(f"What was found could not be written: {error.strerror}.", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(OutOfMemoryError(), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -7,8 +7,10 @@ tokenizer.json and model.json (its card as data). Nothing is loaded or fetched h
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,17 @@ from qa.errors import InputError, QAError
 DEFAULT = "minilm-l6-squad-int8"
 BUNDLED = Path(__file__).resolve().parent.parent / "models"
 MODEL_FILES = ("model.onnx", "tokenizer.json")
+
+# What reading a file can raise that is no model's card.
+_NO_CARD = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,7 @@ class ModelCard:
     reliability: tuple[Bin, ...] = ()  # its bins
     area_under_roc: float | None = None  # of no_answer, answerable against unanswerable questions
     temperature: float = 1.0
-    null_bias: float | None = None  # see qa.spans.rank; None where no answer cannot be told
+    null_bias: float | None = None  # see SpanLogits.rank; None where no answer cannot be told
     frame: Frame = field(default_factory=Frame)
     file_sizes: Mapping[str, int] = field(default_factory=dict)
     to_fetch: int = 0
@@ -109,15 +122,30 @@ def folders() -> list[Path]:
 def models() -> list[ModelCard]:
     """Return the installed models, the default first. A folder that cannot be read is left out."""
     found: dict[str, ModelCard] = {}
-    for folder in folders():
-        for card_file in sorted(folder.glob("*/model.json")):
-            try:
-                card = read_card(card_file.parent)
-            except QAError:
-                continue
-            if card.installed:
-                found.setdefault(card.name, card)
+    for folder in _model_folders():
+        try:
+            card = read_card(folder)
+        except QAError:
+            continue
+        if card.installed:
+            found.setdefault(card.name, card)
     return sorted(found.values(), key=lambda card: (card.name != DEFAULT, card.name))
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether this is a folder. Path.is_dir raises where it may not look and for names that are
+    too long."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _model_folders() -> Iterator[Path]:
+    """Give every folder that has a card, in the order in which they are looked for."""
+    for folder in folders():
+        with suppress(OSError):  # another user's home, say
+            yield from sorted(card_file.parent for card_file in folder.glob("*/model.json"))
 
 
 def not_installed() -> list[ModelCard]:
@@ -143,14 +171,13 @@ def find(name: str | Path) -> ModelCard:
     # A bare word is a name, never a folder that happens to lie in the working directory.
     if isinstance(name, Path) or any(sep in name for sep in (os.sep, os.altsep) if sep):
         folder = Path(name)
-        if folder.is_dir():
+        if is_folder(folder):
             return read_card(folder)
     if published.find(str(name)):
         raise InputError(f"{name} is not installed; fetch it with: python -m qa fetch {name}")
-    for folder in folders():
-        for card_file in folder.glob("*/model.json"):
-            if card_file.parent.name == name:
-                read_card(card_file.parent)  # says what is wrong with it, if that is why
+    for folder in _model_folders():
+        if folder.name == name:
+            read_card(folder)  # says what is wrong with it, if that is why
     known = ", ".join(card.name for card in cards) or "none"
     raise InputError(
         f"There is no model {str(name)!r}; choose one of those installed ({known}) "
@@ -163,7 +190,13 @@ def read_card(folder: Path) -> ModelCard:
 
     Raises QAError where a file is missing, cut short, or says what a card cannot say.
     """
-    folder = folder.resolve()
+    try:
+        return _read_card(folder.resolve())
+    except OSError as error:
+        raise QAError(f"{folder} cannot be read: {error.strerror}.") from error
+
+
+def _read_card(folder: Path) -> ModelCard:
     for file in MODEL_FILES:
         if not (folder / file).is_file():
             raise QAError(f"{folder} has no {file}; install the model again.")
@@ -172,7 +205,7 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard(name=folder.name, folder=folder, title=folder.name)
     try:
         card = _card(json.loads(card_file.read_text(encoding="utf-8")), folder)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except _NO_CARD as error:
         raise QAError(f"{card_file} is not a model's card; install the model again.") from error
     for file, size in card.file_sizes.items():
         path = folder / file
@@ -189,6 +222,9 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
     def measured(figure: str, otherwise: Any = None) -> Any:
         return next((entry[figure] for entry in entries if figure in entry), otherwise)
 
+    temperature = float(data["temperature"])
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError("no temperature to divide by")
     special = data["special_tokens"]
     return ModelCard(
         name=str(data["name"]),
@@ -200,15 +236,15 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
         licence=", ".join(dict.fromkeys(entry["license"] for entry in data["licenses"])),
         parameters=int(data["parameters"]),
         gops_384=float(data["gops_384"]),
-        exact_match=measured("exact_match"),
-        f1=measured("f1"),
+        exact_match=_number(measured("exact_match")),
+        f1=_number(measured("f1")),
         measured_on=measured("dataset", ""),
         training_data=str(data.get("training_data", "")),
-        calibration_error=measured("expected_calibration_error"),
+        calibration_error=_number(measured("expected_calibration_error")),
         reliability=tuple(Bin(**entry) for entry in measured("reliability", ())),
-        area_under_roc=measured("area_under_roc"),
-        temperature=float(data["temperature"]),
-        null_bias=data.get("null_bias"),
+        area_under_roc=_number(measured("area_under_roc")),
+        temperature=temperature,
+        null_bias=_number(data.get("null_bias")),
         frame=Frame(
             cls=special["cls"],
             sep=special["sep"],
@@ -216,5 +252,9 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
             max_sequence=int(data["max_sequence"]),
             max_question=int(data["max_question"]),
         ),
-        file_sizes={name: entry["size"] for name, entry in data["files"].items()},
+        file_sizes={name: int(entry["size"]) for name, entry in data["files"].items()},
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -191,9 +191,9 @@ def remove(options: argparse.Namespace) -> None:
 def convert(options: argparse.Namespace) -> None:
     from qa import openvino_ir
 
-    if not options.xml.is_file():
-        raise InputError(f"{options.xml} cannot be read: there is no such file.")
     try:
+        if not options.xml.is_file():
+            raise InputError(f"{options.xml} cannot be read: there is no such file.")
         done = openvino_ir.convert(options.xml, options.folder)
     except OSError as error:
         raise QAError(f"{options.xml} cannot be read: {error.strerror}.") from error

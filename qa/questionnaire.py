@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,6 +33,8 @@ _COLUMNS = {
 }
 _BETWEEN_ANSWERS = "|"
 _SEPARATORS = ",;\t"
+_BLANK = " \r\n"  # before the first line; a tab there is an empty first cell
+_JSON = re.compile(r"\s*(\{|\[\s*[\[{])")  # but not a list that begins "[1] Who…"
 
 csv.field_size_limit(MOST_TEXT)  # a cell may hold a whole passage; Python's own limit is 131,072
 
@@ -74,7 +77,7 @@ def read(
             "parts."
         )
     text = text.lstrip("\ufeff")
-    if text.lstrip().startswith(("{", "[")):
+    if _JSON.match(text):
         found = _squad(text)
     elif header := _header(text):
         found = _table(text, header, passage, files or {})
@@ -129,7 +132,7 @@ def _references(asked: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def _header(text: str) -> dict[str, int]:
     """Return where the columns of a CSV stand, nothing where the first line is not its header."""
-    line = text.lstrip().partition("\n")[0]
+    line = text.lstrip(_BLANK).partition("\n")[0]
     names = [cell.strip().lower() for cell in next(_rows(line, _separator(line)), [])]
     columns = {
         column: names.index(name)
@@ -150,7 +153,7 @@ def _separator(line: str) -> str:
 def _table(
     text: str, header: dict[str, int], passage: Document, files: Mapping[str, Document]
 ) -> Iterator[Item]:
-    text = text.lstrip()
+    text = text.lstrip(_BLANK)
     rows = _rows(text, _separator(text.partition("\n")[0]))
     next(rows)
     inline: dict[str, Document] = {}

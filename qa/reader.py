@@ -20,7 +20,7 @@ import numpy as np
 
 from qa import catalog
 from qa.catalog import Frame, ModelCard
-from qa.errors import InputError, QAError, StoppedError, TimeLimitError
+from qa.errors import InputError, OutOfMemoryError, QAError, StoppedError, TimeLimitError
 from qa.lexical import promising
 from qa.session import Session
 from qa.spans import SpanLogits, WindowLogits, squad_best
@@ -150,7 +150,8 @@ class Reader:
         look inside them (qa/inside.py).
 
         Raises InputError as `answer` does, before anything is read; QAError while it is read where
-        that takes more than `max_seconds`, pauses included, or the reader is closed. The time
+        that takes more than `max_seconds`, pauses included, or more memory than there is, or the
+        reader is closed. The time
         counts from `since`, by time.monotonic(), where this is a part of something; else from now.
         """
         _check(question, passage, top_k)
@@ -163,7 +164,9 @@ class Reader:
                 "The question has no readable characters; type it in words.", "question"
             )
         clock.lap("tokenize")
-        return self._stream(question_ids, question_cut, passage, top_k, pause, seen, since, clock)
+        return _in_memory(
+            self._stream(question_ids, question_cut, passage, top_k, pause, seen, since, clock)
+        )
 
     def _stream(
         self,
@@ -332,6 +335,14 @@ def _fitting(frame: Frame, length: int | None, folder: Path) -> Frame:
             f"{frame.max_question} and a passage; choose another model."
         )
     return frame
+
+
+def _in_memory(results: Generator[Result, None, None]) -> Generator[Result, None, None]:
+    """Give the results; raise OutOfMemoryError where memory does not suffice for them."""
+    try:
+        yield from results
+    except MemoryError as error:
+        raise OutOfMemoryError from error
 
 
 def _answer(tokens: Passage, first: int, last: int, score: float) -> Answer:

@@ -96,6 +96,8 @@ class Session:
             if engines.out_of_memory(error):
                 raise OutOfMemoryError from error
             raise QAError("The model could not read this window; install it again.") from error
+        if any(output.size != width for output in outputs):  # hidden states, say
+            raise QAError("The model gives no start and end logits; choose another model.")
         start, end = (np.asarray(output, np.float32).reshape(-1)[:length] for output in outputs)
         return WindowLogits(window.first, window.count, window.offset, start, end)
 

@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 import httpx
 
 from qa import download
+from qa.catalog import is_folder
 from qa.errors import InputError
 from qa.published import Published, RemoteFile
 
@@ -67,7 +68,7 @@ def _address_or_folder(mirror: str) -> str | Path:
             folder = Path(mirror).expanduser()
         except RuntimeError:  # the home of nobody here
             folder = Path(mirror)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"The mirror {mirror} cannot be used: there is no such folder.")
     return folder
 

@@ -23,20 +23,22 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 @dataclass(frozen=True, slots=True)
 class Example:
     """A question of a SQuAD file; `references` are the texts people gave as its answer, none where
-    it has no answer. `paragraph` says where its paragraph stands in a passage joined of several."""
+    it has no answer. `article` is its article's number in the file, since titles need not differ;
+    `paragraph` says where its paragraph stands in a passage joined of several."""
 
     id: str
     title: str
     question: str
     passage: str
     references: tuple[str, ...]
+    article: int = 0
     paragraph: tuple[int, int] | None = None
 
 
 def read(path: Path) -> list[Example]:
     """Read a file of SQuAD's 1.1 or 2.0 layout. Raises InputError where it is not one."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
         examples = [
             Example(
                 id=str(qa["id"]),
@@ -46,8 +48,9 @@ def read(path: Path) -> list[Example]:
                 references=()
                 if qa.get("is_impossible")
                 else tuple(str(answer["text"]) for answer in qa["answers"]),
+                article=number,
             )
-            for article in data["data"]
+            for number, article in enumerate(data["data"])
             for paragraph in article["paragraphs"]
             for qa in paragraph["qas"]
         ]
@@ -68,18 +71,18 @@ def read(path: Path) -> list[Example]:
 def join_articles(examples: Sequence[Example]) -> list[Example]:
     """Return the same questions asked of their whole articles: all paragraphs, in order, with an
     empty line between."""
-    articles: dict[str, dict[str, tuple[int, int]]] = {}
+    articles: dict[int, dict[str, tuple[int, int]]] = {}
     for example in examples:
-        places = articles.setdefault(example.title, {})
+        places = articles.setdefault(example.article, {})
         if example.passage not in places:
             start = max((stop for _, stop in places.values()), default=-2) + 2
             places[example.passage] = (start, start + len(example.passage))
-    whole = {title: "\n\n".join(places) for title, places in articles.items()}
+    whole = {article: "\n\n".join(places) for article, places in articles.items()}
     return [
         replace(
             example,
-            passage=whole[example.title],
-            paragraph=articles[example.title][example.passage],
+            passage=whole[example.article],
+            paragraph=articles[example.article][example.passage],
         )
         for example in examples
     ]

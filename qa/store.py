@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -91,6 +92,7 @@ def fetch(
         return card
     source = Source(entry, mirror or os.environ.get("QA_MIRROR"))
     folder = _writable_folder()
+    _check_seen(entry, folder)
     total = sum(file.size for file in entry.files[precision or entry.precision])
     with _alone(entry, folder, lambda: progress(Progress("wait", 0, total))):
         if card := _intact(entry, precision):  # by whom we waited for
@@ -174,6 +176,17 @@ def _writable_folder() -> Path:
         f"No model can be kept: {' and '.join(map(str, folders))} cannot be written; "
         "name a folder that can with QA_MODELS_DIR."
     )
+
+
+def _check_seen(entry: Published, folder: Path) -> None:
+    """Raise QAError where a model of this name lies in a folder that is looked into before."""
+    for earlier in takewhile(lambda other: other != folder, catalog.folders()):
+        place = earlier / entry.name
+        if catalog.is_folder(place) and (place / "model.json").exists():
+            raise QAError(
+                f"{place} would be used instead and cannot be replaced; delete it, "
+                "or name another folder with QA_MODELS_DIR."
+            )
 
 
 def _staging(entry: Published, folder: Path) -> Path:

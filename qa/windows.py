@@ -113,6 +113,8 @@ class Windower:
         self._tokenizer.no_padding()
         # "[SEP]" in somebody's text is five letters in brackets, not the model's separator.
         self._tokenizer.encode_special_tokens = True
+        # Starts its threads: it panics where that fails, as it may later for want of memory.
+        self._tokenizer.encode_batch(["", ""])
         # A vocabulary may have another family's as ordinary words: MPNet's has "[CLS]".
         added = self._tokenizer.get_added_tokens_decoder().items()
         special = {token.content: number for number, token in added if token.special}

@@ -88,6 +88,13 @@ def damage(folder: Path, how: str) -> None:
             card.write_bytes(card.read_bytes()[:-10])
         case "foreign card":
             (folder / "model.json").write_text('["no card"]', encoding="utf-8")
+        case "card of endless depth":
+            (folder / "model.json").write_text("[" * 100_000, encoding="utf-8")
+        case str(field):
+            name, value = field.split("=")
+            card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            card[name] = json.loads(value)
+            (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,13 @@ def damage(folder: Path, how: str) -> None:
         ("model emptied", "bytes long"),
         ("card cut short", "not a model's card"),
         ("foreign card", "not a model's card"),
+        ("card of endless depth", "not a model's card"),
+        ('files={"model.onnx": {"size": "many"}}', "not a model's card"),
+        ('files={"model.onnx": {"size": null}}', "not a model's card"),
+        ('files={"model.onnx": {"size": "1"}}', "not 1 bytes long"),
+        ("temperature=0", "not a model's card"),
+        ("temperature=NaN", "not a model's card"),
+        ('null_bias="much"', "not a model's card"),
     ],
 )
 def test_a_damaged_folder_is_refused(folder: Path, how: str, message: str) -> None:

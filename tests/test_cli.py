@@ -220,6 +220,7 @@ def test_bench() -> None:
         (["ask", "Who?", "--text", "PASSAGE", "--engine", "steam"], 2, "no engine 'steam'"),
         (["evaluate", "SQUAD", "--engine", "steam"], 2, "no engine 'steam'"),
         (["bench", "--engine", "steam"], 2, "no engine 'steam'"),
+        (["bench", "--model", "LONG"], 2, "There is no model"),
         (["evaluate", "PASSAGE"], 2, "is not in SQuAD's layout"),
         (["evaluate", "MISSING"], 2, "cannot be read"),
         (["evaluate", "SQUAD", "--limit", "0"], 2, "--limit must be at least 1"),
@@ -244,6 +245,7 @@ def test_errors_are_one_line(
         "BINARY": tmp_path / "binary.txt",
         "MISSING": tmp_path / "missing.txt",
         "FOLDER": tmp_path,
+        "LONG": tmp_path / ("a" * 300),
     }
     assert main([str(files.get(argument, argument)) for argument in arguments]) == code
     captured = capsys.readouterr()

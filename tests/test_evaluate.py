@@ -17,7 +17,7 @@ BOAT = "The boat came every eighth week. Its master was Osric Tennant."
 EXAMPLES = [
     Example("1", "Light", "Who lit the lamp?", LAMP, ("Mara Quill",)),
     Example("2", "Light", "Who was the boat's master?", BOAT, ("Osric Tennant", "Tennant")),
-    Example("3", "Other", "Who lit the lamp?", LAMP, ("Mara Quill",)),
+    Example("3", "Other", "Who lit the lamp?", LAMP, ("Mara Quill",), article=1),
 ]
 
 

@@ -219,6 +219,16 @@ EDITS = {
     ),
     "another version": (r'version="11"', 'version="9"', "version 10 or 11"),
     "not XML": (r"</layers>", "", "well-formed"),
+    "an unknown encoding": (
+        r"^<\?xml[^>]*>",
+        '<?xml version="1.0" encoding="foo"?>',
+        "well-formed",
+    ),
+    "an encoding of several bytes": (
+        r"^<\?xml[^>]*>",
+        '<?xml version="1.0" encoding="shift_jis"?>',
+        "well-formed",
+    ),
     "a negative offset": (r'offset="\d+"', 'offset="-8"', "a whole number"),
     "a huge offset": (r'offset="\d+"', 'offset="9999999999999"', "whole number"),
     "an offset behind the end": (r'offset="\d+"', 'offset="99999999"', "fetch the .bin again"),

@@ -69,6 +69,16 @@ def test_a_csv_has_a_header(separator: str) -> None:
     assert last.wrong.startswith("There is no passage file lost.pdf")
 
 
+def test_a_first_column_without_a_name_stays_one() -> None:
+    (item,) = questionnaire.read("\n\tquestion\tpassage\n0\tWho came?\tBob came.\n")
+    assert (item.question, item.passage.text) == ("Who came?", "Bob came.")
+
+
+def test_a_list_may_have_numbers_in_brackets() -> None:
+    first, second = questionnaire.read("[1] Who came?\n[2] When?\n", PASSAGE)
+    assert (first.question, second.question) == ("[1] Who came?", "[2] When?")
+
+
 def test_a_file_of_squads_layout_has_it_all() -> None:
     (item,) = questionnaire.read(squad(answers=[{"text": "Mara"}, {"text": "Mara Quill"}]))
     assert item == Item("a", "Who?", PASSAGE, "Lamp", ("Mara", "Mara Quill"))
@@ -91,6 +101,7 @@ def test_a_list_may_have_commas_and_one_column_may_have_a_name() -> None:
         (" \n", "There are no questions; type them"),
         ("question,answer\n", "There are no questions in this file"),
         ("[" * 100_000, "JSON but not in SQuAD's layout"),
+        ('[{"question": "Who?"}]', "JSON but not in SQuAD's layout"),
         ('{"data": [{"paragraphs": 3}]}', "JSON but not in SQuAD's layout"),
         ("Who?\n" * 1001, "There are more than 1,000 questions, the limit here; ask them in parts"),
         ("x" * 5_000_001, "have 5,000,001 characters, the limit is 5,000,000"),

@@ -109,6 +109,18 @@ def test_other_kinds_of_model_are_refused(
         Session(build(tmp_path / "model.onnx", inputs, outputs))
 
 
+def test_hidden_states_are_no_logits(tmp_path: Path) -> None:
+    path = build(tmp_path / "model.onnx", ROLES, ["last_hidden_state", "pooler_output"])
+    model = onnx.load(path)
+    wide = numpy_helper.from_array(np.ones((384, 1, 1), np.float32), "weight0")
+    model.graph.initializer[0].CopyFrom(wide)
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    with pytest.raises(QAError, match="gives no start and end logits; choose another model"):
+        Session(path).run(WINDOW)
+
+
 def test_a_window_longer_than_the_graph_takes(tmp_path: Path) -> None:
     session = Session(build(tmp_path / "model.onnx", ROLES, ["s", "e"], length=4))
     with pytest.raises(QAError, match="could not read this window"):

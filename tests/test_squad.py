@@ -52,6 +52,17 @@ def test_read(tmp_path: Path) -> None:
     first, second = squad.read(path)
     assert first == squad.Example("1", "T", "Who?", "Mara did.", ("Mara",))
     assert second.references == ()
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert squad.read(path) == [first, second]
+
+
+def test_articles_without_a_title_stay_apart(tmp_path: Path) -> None:
+    articles = [
+        {"paragraphs": [{"context": text, "qas": [{"id": text, "question": "?", "answers": []}]}]}
+        for text in ("Mara sang.", "Rain fell.")
+    ]
+    joined = squad.join_articles(squad.read(write(tmp_path / "a.json", {"data": articles})))
+    assert [example.passage for example in joined] == ["Mara sang.", "Rain fell."]
 
 
 @pytest.mark.parametrize(

@@ -501,6 +501,23 @@ def test_a_read_only_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert Reader.load(NAME).answer("Who?", PASSAGE).answers[0].text == "Mara Quill"
 
 
+@pytest.mark.usefixtures("entry")
+def test_a_model_that_another_folder_hides_is_not_fetched(
+    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QA_MODELS_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    hiding = tmp_path / "image" / NAME / "model.json"
+    hiding.parent.mkdir(parents=True)
+    hiding.touch()
+    monkeypatch.setattr(catalog, "BUNDLED", tmp_path / "image")
+    # For root, who may run this, every folder can be written.
+    monkeypatch.setattr(store, "_writable_folder", lambda: catalog.folders()[1])
+    with pytest.raises(QAError, match="would be used instead and cannot be replaced"):
+        store.fetch(NAME)
+    assert server.requests == []
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

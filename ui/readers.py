@@ -44,7 +44,7 @@ class Readers:
         Raises InputError where there is none, or one of its name is offered already; QAError where
         it is damaged.
         """
-        if not folder.is_dir():
+        if not catalog.is_folder(folder):
             raise InputError(f"There is no folder {folder}; type the path of a model's folder.")
         reader = self._load(folder)
         card = reader.card
@@ -72,8 +72,8 @@ class Readers:
         """
         if not name or name == self.default.card.name:
             return self.default
-        if isinstance(name, str) and name in self._loaded:  # whatever became of its files
-            return self._loaded[name]
+        if isinstance(name, str) and (reader := self._loaded.get(name)):
+            return reader  # whatever became of its files
         cards = self.cards()
         card = next((card for card in cards if name == card.name or name in card.aliases), None)
         if card is None:

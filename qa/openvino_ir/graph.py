@@ -176,7 +176,7 @@ def _parse(xml: Path) -> Element:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(xml.read_bytes(), True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # or of an unknown encoding
         raise IRError(f"{xml} is not well-formed XML: {error}.") from error
     return builder.close()
 
