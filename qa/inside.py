@@ -152,6 +152,11 @@ class Reading:
         """See qa.kept: that of the passage."""
         return self._passage.cost
 
+    @property
+    def read(self) -> Sequence[WindowLogits]:
+        """The windows that have been read, in the order of the passage."""
+        return self._read
+
     def run(self) -> Iterator[int]:
         """Read window after window; return after each how many have been read. To be run once, to
         its end."""

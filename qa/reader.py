@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -141,13 +141,15 @@ class Reader:
         *,
         pause: float = 0.2,
         seen: list[WindowLogits] | None = None,
+        known: Sequence[WindowLogits] | None = None,
         since: float | None = None,
     ) -> Generator[Result, None, None]:
         """Find answers while the passage is read: return results so far, `pause` seconds of reading
         apart, or more where ranking takes its time; with 0 after every window. The windows that
         promise most are read first (qa/lexical.py). The last result is `answer`'s. Closing the
         iterator stops the reading. `seen` takes in the logits of the windows, for whoever wants to
-        look inside them (qa/inside.py).
+        look inside them (qa/inside.py); `known` are those of all its windows where the model has
+        read it for this question before: it need not read it again.
 
         Raises InputError as `answer` does, before anything is read; QAError while it is read where
         that takes more than `max_seconds`, pauses included, or more memory than there is, or the
@@ -165,7 +167,9 @@ class Reader:
             )
         clock.lap("tokenize")
         return _in_memory(
-            self._stream(question_ids, question_cut, passage, top_k, pause, seen, since, clock)
+            self._stream(
+                question_ids, question_cut, passage, top_k, pause, seen, known, since, clock
+            )
         )
 
     def _stream(
@@ -176,6 +180,7 @@ class Reader:
         top_k: int,
         pause: float,
         seen: list[WindowLogits] | None,
+        known: Sequence[WindowLogits] | None,
         since: float,
         clock: _Clock,
     ) -> Generator[Result, None, None]:
@@ -206,7 +211,8 @@ class Reader:
             )
 
         due = time.monotonic() + pause
-        for read, window in enumerate(self.logits(question, tokens, None, order, since), 1):
+        read_now = self.logits(question, tokens, None, order, since)
+        for read, window in enumerate(read_now if known is None else known, 1):
             logits.add(window)
             if seen is not None:
                 seen.append(window)

@@ -53,6 +53,20 @@ def test_laws_of_answers(reader_of: Callable[[Model], Reader], passage: str, top
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
+def test_what_was_read_for_a_question_is_not_read_again(
+    reader_of: Callable[[Model], Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = reader_of(RandomModel())
+    passage = prose(1000)
+    seen: list[WindowLogits] = []
+    *_, first = reader.stream("Who?", passage, 1, seen=seen)
+    monkeypatch.setattr(reader, "model", None)
+    *_, again = reader.stream("Who?", passage, 5, known=seen)
+    assert again.answers[:1] == first.answers
+    assert (len(again.answers), again.read, again.windows) == (5, first.windows, first.windows)
+    assert again.no_answer == first.no_answer
+
+
 @pytest.mark.parametrize("length", [1, 2, LONGEST_ANSWER - 1, LONGEST_ANSWER])
 def test_no_answer_is_lost_at_a_seam(
     reader_of: Callable[[Model], Reader], windower: Windower, length: int

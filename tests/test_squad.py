@@ -57,7 +57,7 @@ def test_read(tmp_path: Path) -> None:
 
 
 def test_articles_without_a_title_stay_apart(tmp_path: Path) -> None:
-    articles = [
+    articles: list[object] = [
         {"paragraphs": [{"context": text, "qas": [{"id": text, "question": "?", "answers": []}]}]}
         for text in ("Mara sang.", "Rain fell.")
     ]

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import pytest
+from anyio import CapacityLimiter
 
 from qa import InputError, Reader, Result
 from qa.reader import Model
@@ -57,7 +58,7 @@ def windows_read(reader: Reader) -> int:
 
 def test_results_come_until_all_is_read(counting: Reader) -> None:
     async def run() -> list[int]:
-        with Turns(AT_ONCE).begin("ada") as turn:
+        with Turns(CapacityLimiter(AT_ONCE)).begin("ada") as turn:
             return await read(turn, counting, LONG)
 
     seen = loops.run(run())
@@ -67,7 +68,7 @@ def test_results_come_until_all_is_read(counting: Reader) -> None:
 
 @pytest.mark.parametrize("superseded", [False, True])
 def test_what_is_stopped_is_read_no_further(counting: Reader, superseded: bool) -> None:
-    turns = Turns(AT_ONCE)
+    turns = Turns(CapacityLimiter(AT_ONCE))
 
     async def run() -> Turn:
         with turns.begin("ada") as turn:
@@ -85,7 +86,7 @@ def test_what_is_stopped_is_read_no_further(counting: Reader, superseded: bool) 
 
 
 def test_a_visitors_later_turn_supersedes_the_one_before() -> None:
-    turns = Turns(AT_ONCE)
+    turns = Turns(CapacityLimiter(AT_ONCE))
     with turns.begin("ada") as first, turns.begin("bob") as other:
         assert first.wanted()
         with turns.begin("ada") as second:
@@ -95,7 +96,7 @@ def test_a_visitors_later_turn_supersedes_the_one_before() -> None:
 
 
 def test_an_earlier_turn_that_ends_late_leaves_the_later_one_alone() -> None:
-    turns = Turns(AT_ONCE)
+    turns = Turns(CapacityLimiter(AT_ONCE))
     earlier = turns.begin("ada")
     earlier.__enter__()
     with turns.begin("ada") as turn:
@@ -106,7 +107,7 @@ def test_an_earlier_turn_that_ends_late_leaves_the_later_one_alone() -> None:
 
 def test_whoever_leaves_is_read_for_no_longer(counting: Reader) -> None:
     async def run() -> None:
-        with Turns(AT_ONCE).begin("ada") as turn:
+        with Turns(CapacityLimiter(AT_ONCE)).begin("ada") as turn:
             await read(turn, counting, LONG, until=2)
 
     loops.run(run())
@@ -114,7 +115,7 @@ def test_whoever_leaves_is_read_for_no_longer(counting: Reader) -> None:
 
 
 def test_a_short_text_does_not_wait_for_long_ones(counting: Reader) -> None:
-    turns = Turns(AT_ONCE)
+    turns = Turns(CapacityLimiter(AT_ONCE))
 
     async def one(visitor: str, text: str) -> int:
         with turns.begin(visitor) as turn:
@@ -134,7 +135,7 @@ def test_a_short_text_does_not_wait_for_long_ones(counting: Reader) -> None:
 
 def test_what_cannot_be_asked_is_told(counting: Reader) -> None:
     async def run() -> None:
-        with Turns(AT_ONCE).begin("ada") as turn:
+        with Turns(CapacityLimiter(AT_ONCE)).begin("ada") as turn:
             await read(turn, counting, " ")
 
     with pytest.raises(InputError, match="The passage is empty"):

@@ -65,7 +65,7 @@ class _AskPage:
 
     def __init__(self, page: Blocks, readers: Readers) -> None:
         self._readers = readers
-        self._turns = Turns(readers.limits.reading)
+        self._turns = Turns(readers.turn)
         self._readings: Readings = Kept(KEPT_TOKENS)
         self._examples = examples.read()
         self._desk = Desk(readers, self._examples)
@@ -154,12 +154,12 @@ class _AskPage:
                 *[*asked_of, desk.asks, desk.ranked, desk.marked, desk.asked_of],
                 *[desk.settings_wrong, *about_passage],
             ],
-            "js": "(_, ...rest) => [location.hash, ...rest]",
             **AT_ONCE,
         }
-        linked = page.load(**following)
+        arriving = "(_, ...rest) => [verbatim.arrive(), ...rest]"
+        linked = page.load(**following, js=arriving)
         linked.then(None, None, None, js="() => verbatim.show()", **PRIVATE)
-        followed = desk.ranked.submit(**following)
+        followed = desk.ranked.submit(**following, js="(_, ...rest) => [location.hash, ...rest]")
         page.load(lambda: fields.offer(self._readers), None, desk.model, **AT_ONCE)
         return Asking(
             question=desk.question,
@@ -190,8 +190,11 @@ class _AskPage:
             try:
                 with log.entry("page") as entry:
                     reader = await to_thread.run_sync(self._readers.get, model)
+                    kept = self._readings.get((ref(reader), Asked(question, passage, model)))
+                    known = kept.read if kept else None
                     results = turn.steps(
-                        reader, lambda mine: mine.stream(question, passage, top_k, seen=seen)
+                        reader,
+                        lambda mine: mine.stream(question, passage, top_k, seen=seen, known=known),
                     )
                     async with aclosing(results):
                         async for so_far in results:

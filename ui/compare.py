@@ -25,7 +25,7 @@ _COMPARING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compari
 
 def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     """Build what stands in `tab`."""
-    turns = Turns(readers.limits.reading)
+    turns = Turns(readers.turn)
 
     def invite() -> Changes:
         """Offer the models that are installed now."""

@@ -7,13 +7,16 @@ tab is open, and a passage that was just read for an answer is not read again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 from weakref import ref
 
 import gradio as gr
+from anyio import to_thread
 
-from qa import InputError, QAError
+from qa import InputError, QAError, Reader
 from qa.inside import Reading
 from ui import evidence, log, presence
 from ui.asking import Asked, Asking, Readings
@@ -27,15 +30,24 @@ SHOW_EVERY = 0.3  # seconds between two looks at how far the reading is
 
 def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
     """Build what stands in `tab`, following the answer that is chosen."""
-    turns = Turns(readers.limits.reading)
+    turns = Turns(readers.turn)
 
-    def show(is_open: bool, asked: Asked | None, rank: float, request: gr.Request) -> Iterator[Any]:
+    async def show(
+        is_open: bool, asked: Asked | None, rank: float, request: gr.Request
+    ) -> AsyncIterator[Any]:
         """Show how far the reading is, then what the model said."""
         with turns.begin(request.session_hash) as turn:
             if is_open and asked is None:
                 yield evidence.NOTHING_TO_SEE
             if is_open and asked:
-                yield from _draw(readers, asking.readings, asked, int(rank), turn.wanted)
+                try:
+                    reader = await to_thread.run_sync(readers.get, asked.model)
+                    draw = partial(_draw, ref(reader), asking.readings, asked, int(rank))
+                    async with aclosing(turn.steps(reader, draw)) as drawings:
+                        async for drawn in drawings:
+                            yield drawn
+                except QAError as error:
+                    yield evidence.draw_failure(str(error))
             yield gr.skip()  # where nothing is given, Gradio shows nothing
 
     def is_ours(event: gr.SelectData) -> bool:
@@ -49,7 +61,7 @@ def build(readers: Readers, asking: Asking, tab: gr.Tab) -> None:
         "inputs": [is_open, asking.asked_of, asking.chosen],
         "outputs": shown,
         "trigger_mode": "multiple",
-        **reading(readers.limits),
+        "concurrency_limit": None,  # they take turns by themselves
         **WAITING,
     }
     tabs: Any = tab.parent
@@ -107,35 +119,27 @@ def look_with(readers: Readers) -> Callable[..., dict[str, Any]]:
 
 
 def _draw(
-    readers: Readers, readings: Readings, asked: Asked, rank: int, wanted: Callable[[], bool]
-) -> Iterator[str]:
+    loaded: ref[Reader], readings: Readings, asked: Asked, rank: int, reader: Reader
+) -> Generator[str, None, None]:
     """Draw now and then how far the reading is, and at the end what the model said of the answer of
-    this rank; nothing once it is not wanted any more."""
-    try:
-        reader = readers.get(asked.model)
-        key = ref(reader), asked
-        reading = readings.get(key)
-        if reading is None:  # others have been read since it was
-            reading = Reading(
-                reader.wanted_while(wanted), asked.question, asked.passage, asked.windows
-            )
-            yield from _read(reading, wanted)
-            readings.put(key, reading)
-        drawn = evidence.draw(reading.look(rank), asked.passage, stopped=asked.windows is not None)
-    except QAError as error:
-        drawn = evidence.draw_failure(str(error))
-    if wanted():
-        yield drawn
+    this rank. `reader` is the one that was `loaded`, for whoever asked."""
+    key = loaded, asked
+    reading = readings.get(key)
+    if reading is None:  # others have been read since it was
+        reading = Reading(reader, asked.question, asked.passage, asked.windows)
+        yield from _read(reading)
+        readings.put(key, reading)
+    yield evidence.draw(reading.look(rank), asked.passage, stopped=asked.windows is not None)
 
 
-def _read(reading: Reading, wanted: Callable[[], bool]) -> Iterator[str]:
-    """Read; draw now and then how far that is, as long as it is wanted."""
+def _read(reading: Reading) -> Iterator[str]:
+    """Read; draw now and then how far that is."""
     with log.entry("look inside") as entry:
         entry.questions, entry.tokens = 1, len(reading)
         due = time.monotonic() + SHOW_EVERY
         for read in reading.run():
             entry.windows = read
-            if time.monotonic() >= due and wanted():
+            if time.monotonic() >= due:
                 yield evidence.draw_progress(read, reading.windows)
                 due = time.monotonic() + SHOW_EVERY
         entry.outcome = "answered"

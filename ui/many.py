@@ -53,7 +53,7 @@ class _ManyPage:
 
     def __init__(self, page: Blocks, readers: Readers) -> None:
         self._readers = readers
-        self._turns = Turns(readers.limits.reading)
+        self._turns = Turns(readers.turn)
         self._samples = samples()
         masthead.build("Ask many questions at once.", PATH)
         self._desk = ManyDesk(readers, self._samples)
@@ -112,16 +112,17 @@ class _ManyPage:
     ) -> AsyncIterator[Changes]:
         """Answer one question after the other; show what is done while it is done."""
         rows: list[Row] = []
-        items: list[Item] = []
         settled = self._settled()
+        try:
+            reader, items = await to_thread.run_sync(self._read, questions, passage, shelf, model)
+        except QAError as error:  # what is being answered goes on
+            yield self._nothing_wrong() | self._refuse(error, asking=False)
+            return
         try:
             with (
                 log.entry("questions page") as entry,
                 self._turns.begin(request.session_hash) as turn,
             ):
-                reader, items = await to_thread.run_sync(
-                    self._read, questions, passage, shelf, model
-                )
                 yield self._begin(len(items))
                 begun = shown = time.monotonic()
                 answered = turn.steps(
@@ -139,11 +140,9 @@ class _ManyPage:
                             yield self._show(rows, len(items))
                 entry.outcome = "answered" if len(rows) == len(items) else "stopped"
         except QAError as error:
-            settled |= self._refuse(error, asking=bool(items))
+            settled |= self._refuse(error, asking=True)
         if turn.superseded:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
-        elif not items:
-            yield settled
         else:
             seconds = time.monotonic() - begun
             yield settled | {
@@ -197,6 +196,10 @@ class _ManyPage:
         return {
             self._desk.progress: "",
             self._desk.stop: gr.update(visible=False),
+        } | self._nothing_wrong()
+
+    def _nothing_wrong(self) -> Changes:
+        return {
             self._desk.questions_wrong: "",
             self._desk.passage_wrong: "",
             self._desk.model_wrong: "",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from anyio import CapacityLimiter
+
 from qa import InputError, ModelCard, QAError, Reader, catalog, documents
 from qa.errors import OutOfMemoryError
 from ui.limits import Limits
@@ -25,6 +27,8 @@ class Readers:
         """Load the model that answers when none is named; `engine` is that of `Reader.load`.
         Raises QAError where it cannot be loaded."""
         self.limits = limits
+        # Who reads a passage for a page has one of these tokens for each step.
+        self.turn = CapacityLimiter(limits.reading)
         self._engine = engine
         self.files = documents.Limits(bytes=limits.file_bytes, characters=limits.characters)
         self._closed = False

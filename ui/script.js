@@ -1,6 +1,6 @@
 // All of the pages' own JavaScript. Gradio's components call into `verbatim` when they are first drawn; what they are
 // given by Gradio: `element`, where they stand; `trigger`, which raises one of their events; `watch`, which tells of
-// changes. Nothing here keeps or sends anything.
+// changes. Nothing here sends anything, and nothing is kept but what is on the ask page while it is away.
 const verbatim = (() => {
   const LONGEST_LINKED = 2000; // characters of a passage: longer links are cut by mail programs
   const COUNT_AFTER = 500; // milliseconds after the last key; for a long passage, which travels whole, up to...
@@ -176,7 +176,8 @@ const verbatim = (() => {
   // Links
 
   // Whoever follows a link waits for what it asks, not for the example that the page comes with.
-  if (new URLSearchParams(location.hash.slice(1)).has("question")) document.documentElement.classList.add("vb-linked");
+  const linked = () => document.documentElement.classList.add("vb-linked");
+  if (new URLSearchParams(location.hash.slice(1)).has("question")) linked();
   self.show = () => document.documentElement.classList.remove("vb-linked");
 
   const copyLink = async (button) => {
@@ -185,6 +186,39 @@ const verbatim = (() => {
     const asked = button.dataset.link + (short ? `&passage=${encodeURIComponent(text)}` : "");
     const says = short ? "Link copied" : "Link copied, without the passage: it is too long for a link";
     await copy(button, `${location.href.split("#")[0]}#${asked}`, says);
+  };
+
+  // Leaving the ask page, for another one or because Gradio loads it anew when it finds its server again: what is on
+  // it is asked again when it comes back in the same tab, unless it comes with another link.
+
+  const LEFT = "verbatim";
+
+  addEventListener("pagehide", () => {
+    if (!question() || !passage().value.trim()) return; // another page, or nothing to come back to
+    const asked = find("#vb-ranked [data-link]")?.dataset.link ?? "";
+    const left = { hash: location.hash, asked, question: question().value, passage: passage().value };
+    try {
+      sessionStorage.setItem(LEFT, JSON.stringify(left));
+    } catch {
+      // Browsers may keep nothing, and do not keep millions of characters.
+    }
+  });
+
+  // Returns what to ask on arrival, as a link has it behind "#".
+  self.arrive = () => {
+    let left = null;
+    try {
+      left = JSON.parse(sessionStorage.getItem(LEFT));
+      sessionStorage.removeItem(LEFT);
+    } catch {
+      // See above.
+    }
+    if (left?.hash !== location.hash) return location.hash;
+    const asks = new URLSearchParams(left.asked);
+    if (left.question.trim()) asks.set("question", left.question);
+    asks.set("passage", left.passage);
+    linked();
+    return `#${asks}`;
   };
 
   // Keys, and buttons that copy, on every page

@@ -24,9 +24,9 @@ class Turns:
     """The latest turn of each visitor, by Gradio's name for their session. Safe to share between
     threads."""
 
-    def __init__(self, at_once: int) -> None:
-        """`at_once` passages are read at a moment."""
-        self._limiter = CapacityLimiter(at_once)
+    def __init__(self, limiter: CapacityLimiter) -> None:
+        """As many passages are read at a moment as the limiter has tokens."""
+        self._limiter = limiter
         self._latest: dict[str | None, Turn] = {}
         self._lock = threading.Lock()
 

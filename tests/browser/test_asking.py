@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Request, expect
 
 from qa import Reader
 from tests.browser.axe import Form, in_both_forms, violations, violations_in
-from tests.browser.conftest import MAX_CHARS, App, Visit
+from tests.browser.conftest import MAX_CHARS, PATIENCE, App, Visit
 from tests.browser.test_page import (
     HOSTILE,
     ask,
@@ -254,6 +254,53 @@ def test_a_link_to_a_long_passage_goes_without_it(visit: Visit) -> None:
     expect(question_box(other)).to_have_value("Who sells it?")
     expect(other.locator(".vb-answer b").first).to_contain_text("Mara Quill")
     expect(passage_box(other)).to_have_value(own)
+
+
+def test_what_is_on_the_page_is_there_when_it_comes_back(
+    app: App, visit: Visit, reader: Reader
+) -> None:
+    page = visit()
+    passage = "The bell was cast in 1839 & hung in 1841; Ann Reed rang it, #1 of three."
+    question = "Who rang the bell?"
+    result = reader.answer(question, passage, 2)
+    ask(page, question, passage)
+    choose(page, "Number of answers", "2")
+    expect(page.locator(".vb-answer")).to_have_count(2)
+    page.get_by_role("link", name="Models").click()
+    expect(page).to_have_title(re.compile("Models"))
+    page.get_by_role("link", name="Ask", exact=True).click()
+    expect(passage_box(page)).to_have_value(passage)
+    expect(question_box(page)).to_have_value(question)
+    expect_result(page, result, passage)
+    assert page.evaluate("sessionStorage.length") == 0
+    # What was typed since is what comes back; a link that is followed goes before it.
+    question_box(page).fill("When was it hung?")
+    page.reload()
+    expect(page.locator(".vb-answer b").first).to_have_text("1841")
+    page.get_by_role("link", name="Models").click()
+    page.goto(f"{app.url}#{urlencode({'question': 'When was it cast?', 'passage': passage})}")
+    expect(page.locator(".vb-answer b").first).to_have_text("1839")
+
+
+BROKEN_FETCH = """() => {
+    const whole = window.fetch;
+    window.fetch = (address, ...rest) => {
+        if (!String(address).includes("queue/join")) return whole(address, ...rest);
+        window.fetch = whole;
+        return Promise.reject(new TypeError("Failed to fetch"));
+    };
+}"""
+
+
+def test_a_connection_that_breaks_costs_no_text(visit: Visit) -> None:
+    page = visit()
+    passage_box(page).fill("The bell was cast in 1839. Ann Reed rang it.")
+    question_box(page).fill("Who rang the bell?")
+    page.evaluate(BROKEN_FETCH)
+    with page.expect_navigation(timeout=PATIENCE):  # Gradio loads the page anew
+        page.get_by_role("button", name="Ask", exact=True).click()
+    expect(passage_box(page)).to_have_value("The bell was cast in 1839. Ann Reed rang it.")
+    expect(page.locator(".vb-answer b").first).to_contain_text("Ann Reed")
 
 
 def test_hostile_links_are_inert(app: App, visit: Visit) -> None:
