@@ -114,8 +114,10 @@ def _longest(graph: Path) -> int:
     """Tokens that a graph has positions for. MPNet's table has two rows that no token uses; BERT's
     has not, but can spare them."""
     constants = onnx.load(graph, load_external_data=False).graph.initializer
-    rows = (tensor.dims[0] for tensor in constants if tensor.name.endswith("positions.weight"))
-    return int(next(rows)) - 2
+    for tensor in constants:
+        if tensor.name.endswith("positions.weight"):
+            return int(tensor.dims[0]) - 2
+    raise ValueError(f"{graph} was not written by training.export: it has no positions.weight.")
 
 
 def merge(windows: list[Logits], firsts: list[int]) -> Logits:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, pre_tokenizers
@@ -68,6 +69,16 @@ def lengthy(squad: Path, tmp_path: Path) -> Path:
     path = tmp_path / "lengthy.json"
     path.write_text(json.dumps(content))
     return path
+
+
+def test_a_graph_from_elsewhere_is_refused(trained: Make, base: Make, squad: Path) -> None:
+    folder = trained("bert")
+    model = onnx.load(folder / "model.onnx")
+    for tensor in model.graph.initializer:
+        tensor.name = tensor.name.replace("positions.weight", "position_embeddings")
+    onnx.save(model, folder / "model.onnx")
+    with pytest.raises(ValueError, match="was not written by"):
+        Teacher(folder, read(base("bert"), [squad]), 384, 1)
 
 
 def write(folder: Path, base: Path, data: list[Path], out: Path, **changes: object) -> None:
