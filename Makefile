@@ -52,10 +52,12 @@ check: $(VENV)/dev.installed
 	@$(BIN)/mypy
 
 $(VENV)/app.installed: requirements.txt | $(BIN)/python
+	@echo "Setting up $(VENV): some minutes, only this once."
 	@$(call install,$(VENV),-r requirements.txt)
 	@touch $@
 
 $(VENV)/dev.installed: requirements.txt requirements-dev.txt | $(BIN)/python
+	@echo "Setting up $(VENV): some minutes, only this once."
 	@$(call install,$(VENV),-r requirements-dev.txt)
 	@touch $@ $(VENV)/app.installed
 
@@ -71,6 +73,6 @@ $(BIN)/python:
 	@touch $@
 
 chromium:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	@for name in chromium chromium-browser google-chrome chrome; do command -v $$name >/dev/null && exit 0; done; { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || { \
 		echo "The browser tests need Chromium: install it (Debian: apt install chromium)."; exit 1; }

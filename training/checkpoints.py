@@ -8,6 +8,7 @@ Whatever happens while a file is written, the old one or the new one is there.
 """
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,16 @@ class Folder:
         trainer.restore(stored["trainer"])
         if self.log.exists():  # Lines of steps after the checkpoint will be written again.
             lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= trainer.step]
-            self.log.write_text("".join(kept), encoding="utf-8")
+            kept = [line for line in lines if _step(line) <= trainer.step]
+            written = self.log.with_suffix(".partial")
+            written.write_text("".join(kept), encoding="utf-8")
+            replace(written, self.log)
         return True
+
+
+def _step(line: str) -> float:
+    """Return the step that a line of the log is of; infinity for one that a crash cut off."""
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return math.inf

@@ -131,14 +131,21 @@ class Corpus:
     def read(
         cls, files: Sequence[Path], tokenizer: Tokenizer, exclude: frozenset[str] = frozenset()
     ) -> "Corpus":
-        """Read SQuAD v1.1 files, leaving out the articles whose titles are in `exclude`."""
+        """Read SQuAD v1.1 files, leaving out the articles whose titles are in `exclude`.
+
+        Raises ValueError where there is none of these articles: it would be another file's list.
+        """
         corpus = cls(Frame.of(whole(tokenizer)))
+        titles: set[str] = set()
         for file in files:
             before = len(corpus.questions)
             for article in json.loads(file.read_text(encoding="utf-8"))["data"]:
+                titles.add(article["title"])
                 if article["title"] not in exclude:
                     corpus._add(article["paragraphs"], tokenizer)
             corpus.parts.append(range(before, len(corpus.questions)))
+        if exclude and not titles & exclude:
+            raise ValueError("None of the articles to leave out is in these files.")
         if not corpus.questions:
             raise ValueError("There is no question with an answer in these files.")
         return corpus

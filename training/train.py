@@ -21,7 +21,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.batches import Batch, Batches
+from training.batches import Batch, Batches, padded
 from training.checkpoints import Folder
 from training.data import Corpus, read_titles
 from training.encoder import Encoder
@@ -117,6 +117,10 @@ def train(args: argparse.Namespace, corpus: Corpus, loss: Loss, made_with: dict[
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)  # of the span head, where the base has none
     model = Encoder.from_pretrained(args.base)
+    if padded(args.longest) > model.config.longest:
+        raise ValueError(
+            f"{args.base} reads {model.config.longest} tokens at most: give a smaller --longest."
+        )
     data = {
         "seed": args.seed,
         "batch_tokens": args.batch_tokens,

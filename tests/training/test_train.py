@@ -165,10 +165,21 @@ def test_lines_after_the_checkpoint_are_dropped_from_the_log(
     steps = len(curve(out))
     with (out / "log.jsonl").open("a") as log:
         log.write(json.dumps({"step": steps + 1, "loss": 0.0}) + "\n")
+        log.write('{"st')  # cut off
     train.main(arguments(folder, squad, out, epochs=2))
     lines = curve(out)
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
     assert all(line["loss"] > 0 for line in lines)
+
+
+def test_what_cannot_be_trained_is_refused(base: Make, squad: Path, tmp_path: Path) -> None:
+    folder = base("bert")
+    with pytest.raises(ValueError, match="reads 402 tokens at most: give a smaller --longest"):
+        train.main(arguments(folder, squad, tmp_path / "out", longest=401))
+    titles = tmp_path / "titles.txt"
+    titles.write_text("An article of another file\n")
+    with pytest.raises(ValueError, match="None of the articles to leave out"):
+        train.main(arguments(folder, squad, tmp_path / "out", exclude_titles=titles))
 
 
 def test_other_data_is_refused(base: Make, squad: Path, tmp_path: Path) -> None:
