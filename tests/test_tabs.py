@@ -103,7 +103,14 @@ def test_with_one_model_it_says_where_others_are(
 
 def test_looking_inside_anew_ends_what_was_drawn(pages: Blocks, model: Interrupted) -> None:
     asked = Asked("Who?", LONG, catalog.DEFAULT)
-    show = function(pages, "show")
-    model.interrupt_by(lambda: list(show(True, None, 1, VISITOR)))
-    assert [value for value in show(True, asked, 1, VISITOR) if isinstance(value, str)] == []
+
+    def show(asked: Asked | None) -> list[str]:
+        async def drawings() -> list[str]:
+            shown = function(pages, "show")(True, asked, 1, VISITOR)
+            return [value async for value in shown if isinstance(value, str)]
+
+        return loops.run(drawings())
+
+    model.interrupt_by(lambda: show(None))
+    assert show(asked) == []
     assert model.read == 3
