@@ -256,6 +256,7 @@ def test_a_link_to_a_long_passage_goes_without_it(visit: Visit) -> None:
     expect(passage_box(other)).to_have_value(own)
 
 
+@pytest.mark.long  # Gradio's client may complain of replies that a page that is left does not get
 def test_what_is_on_the_page_is_there_when_it_comes_back(
     app: App, visit: Visit, reader: Reader
 ) -> None:
@@ -292,6 +293,7 @@ BROKEN_FETCH = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_a_connection_that_breaks_costs_no_text(visit: Visit) -> None:
     page = visit()
     passage_box(page).fill("The bell was cast in 1839. Ann Reed rang it.")
@@ -408,7 +410,7 @@ def test_a_file_is_dropped_on_the_passage(visit: Visit) -> None:
 def test_of_two_files_opened_at_once_the_last_one_counts(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     wrong, right = tmp_path / "wrong.pdf", tmp_path / "right.txt"
-    wrong.write_bytes(pdf([["The wrong book."]] * 500))
+    wrong.write_bytes(pdf([["The wrong book."]] * 1500))
     right.write_text("The right book.", encoding="utf-8")
     picker = page.locator("input[type=file]").first
     picker.set_input_files(wrong)
