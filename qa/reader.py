@@ -153,8 +153,8 @@ class Reader:
 
         Raises InputError as `answer` does, before anything is read; QAError while it is read where
         that takes more than `max_seconds`, pauses included, or more memory than there is, or the
-        reader is closed. The time
-        counts from `since`, by time.monotonic(), where this is a part of something; else from now.
+        reader is closed. The time counts from `since`, by time.monotonic(), where this is a part of
+        something; else from now.
         """
         _check(question, passage, top_k)
         self.check_length(passage)

@@ -59,3 +59,11 @@ def test_answers_stay_that_cannot_be_prepared_to_be_looked_into(
 
     monkeypatch.setattr(Reading, "of", ended)
     assert page._desk.ranked in loops.run(asked(page))
+
+
+def test_what_was_read_for_a_question_is_not_read_again(
+    page: ask._AskPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops.run(asked(page))
+    monkeypatch.setattr(page._readers.default, "model", None)
+    assert page._desk.ranked in loops.run(asked(page))

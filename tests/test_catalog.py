@@ -64,6 +64,16 @@ def test_a_folder_without_a_card_is_taken_for_a_bert_model(folder: Path) -> None
     assert Reader.load(folder).answer("Who sang?", "Mara sang.").answers[0].text == "Mara"
 
 
+def test_a_folder_that_cannot_be_looked_into_takes_no_model_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = catalog.models()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / ("a" * 300)))  # refused to root, too
+    assert catalog.models() == usual
+    with pytest.raises(QAError, match="cannot be read"):
+        catalog.read_card(tmp_path / ("a" * 300))
+
+
 @pytest.mark.parametrize(
     "name", ["", "no-such-model", "../models", "/no/such/folder", "\x00", "tests"]
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qa import Reader, evaluate
+from qa import Reader, commands, evaluate
 from qa.__main__ import main
 from tests.document_files import pdf
 
@@ -221,6 +221,7 @@ def test_bench() -> None:
         (["evaluate", "SQUAD", "--engine", "steam"], 2, "no engine 'steam'"),
         (["bench", "--engine", "steam"], 2, "no engine 'steam'"),
         (["bench", "--model", "LONG"], 2, "There is no model"),
+        (["evaluate", "SQUAD", "--resume", "LONG"], 1, "cannot be"),
         (["evaluate", "PASSAGE"], 2, "is not in SQuAD's layout"),
         (["evaluate", "MISSING"], 2, "cannot be read"),
         (["evaluate", "SQUAD", "--limit", "0"], 2, "--limit must be at least 1"),
@@ -252,6 +253,18 @@ def test_errors_are_one_line(
     assert captured.out == ""
     assert message in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_memory_that_does_not_suffice_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(commands, "models", full)
+    assert main(["models"]) == 1
+    said = "There is not enough memory; close other programs or choose a smaller model.\n"
+    assert capsys.readouterr().err == said
 
 
 def test_bad_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -312,6 +312,13 @@ def test_a_pdf_that_takes_too_much_memory_is_given_up(
     assert "is damaged" in refusal(file)
 
 
+def test_a_pdf_is_read_where_python_keeps_out_of_its_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert documents.read(write(tmp_path / "a.pdf", pdf([["Ada rang."]]))).text == "Ada rang."
+
+
 def test_extraction_does_not_load_the_model_runtime() -> None:
     sources = Path(documents.__file__).with_name("extraction").glob("*.py")
     assert not [file for file in sources if re.search(r"(from|import) qa", file.read_text())]

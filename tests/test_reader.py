@@ -67,6 +67,17 @@ def test_what_was_read_for_a_question_is_not_read_again(
     assert again.no_answer == first.no_answer
 
 
+def test_memory_that_does_not_suffice_is_a_sentence(
+    reader_of: Callable[[Model], Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(SpanLogits, "add", full)
+    with pytest.raises(QAError, match="There is not enough memory"):
+        reader_of(RandomModel()).answer("Who?", PASSAGE)
+
+
 @pytest.mark.parametrize("length", [1, 2, LONGEST_ANSWER - 1, LONGEST_ANSWER])
 def test_no_answer_is_lost_at_a_seam(
     reader_of: Callable[[Model], Reader], windower: Windower, length: int

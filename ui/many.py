@@ -112,35 +112,36 @@ class _ManyPage:
     ) -> AsyncIterator[Changes]:
         """Answer one question after the other; show what is done while it is done."""
         rows: list[Row] = []
+        items: list[Item] = []
         settled = self._settled()
         try:
-            reader, items = await to_thread.run_sync(self._read, questions, passage, shelf, model)
-        except QAError as error:  # what is being answered goes on
-            yield self._nothing_wrong() | self._refuse(error, asking=False)
-            return
-        try:
-            with (
-                log.entry("questions page") as entry,
-                self._turns.begin(request.session_hash) as turn,
-            ):
-                yield self._begin(len(items))
-                begun = shown = time.monotonic()
-                answered = turn.steps(
-                    reader, lambda mine: answer_sheet.ask(mine, items, TOP_K, pause=PAUSE)
+            with log.entry("questions page") as entry:
+                reader, items = await to_thread.run_sync(
+                    self._read, questions, passage, shelf, model
                 )
-                async with aclosing(answered):
-                    async for row in answered:
-                        if not row.finished:
-                            continue
-                        rows.append(row)
-                        if row.result:
-                            entry.read(row.result)
-                        if time.monotonic() >= shown + SHOW_EVERY:
-                            shown = time.monotonic()
-                            yield self._show(rows, len(items))
+                with self._turns.begin(request.session_hash) as turn:
+                    yield self._begin(len(items))
+                    begun = shown = time.monotonic()
+                    answered = turn.steps(
+                        reader, lambda mine: answer_sheet.ask(mine, items, TOP_K, pause=PAUSE)
+                    )
+                    async with aclosing(answered):
+                        async for row in answered:
+                            if not row.finished:
+                                continue
+                            rows.append(row)
+                            if row.result:
+                                entry.read(row.result)
+                            if time.monotonic() >= shown + SHOW_EVERY:
+                                shown = time.monotonic()
+                                yield self._show(rows, len(items))
                 entry.outcome = "answered" if len(rows) == len(items) else "stopped"
         except QAError as error:
-            settled |= self._refuse(error, asking=True)
+            wrong = self._refuse(error, asking=bool(items))
+            if not items:  # what was being answered goes on
+                yield self._nothing_wrong() | wrong
+                return
+            settled |= wrong
         if turn.superseded:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         else:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -11,10 +12,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from qa import Reader, catalog
 from tests.conftest import persons_environment
@@ -153,6 +155,30 @@ def client(app: App) -> Iterator[Client]:
     client.close()
 
 
+# Of each page, what it still awaits replies to.
+_AWAITED: WeakKeyDictionary[Page, set[Request]] = WeakKeyDictionary()
+
+
+def follow(page: Page) -> None:
+    """Keep account of what a page awaits replies to, for `await_replies`."""
+    awaited = _AWAITED[page] = set()
+    asks = re.compile("/(queue|run)/")
+    page.on("request", lambda each: awaited.add(each) if asks.search(each.url) else None)
+    for ends in ("requestfinished", "requestfailed"):
+        page.on(ends, lambda each: awaited.discard(each))  # Playwright takes no built-in
+
+
+def await_replies(page: Page) -> None:
+    """Wait until a page may be left. Gradio's client complains where it has not yet the replies to
+    what it asked; it may hang up itself when it has them, and then ask what follows."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    quiet = 0
+    while quiet < 10:
+        assert time.monotonic() < deadline, "the replies do not end"
+        page.wait_for_timeout(20)
+        quiet = 0 if _AWAITED[page] else quiet + 1
+
+
 @pytest.fixture
 def visit(app: App, browser: Browser) -> Iterator[Visit]:
     """Return a function that opens the page in a new visitor's browser, at an address below the
@@ -163,6 +189,7 @@ def visit(app: App, browser: Browser) -> Iterator[Visit]:
     complaints: list[str] = []
 
     def listen(page: Page) -> None:
+        follow(page)
         page.on("request", lambda request: note(request.url))
         page.on("websocket", lambda websocket: note(websocket.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Request, expect
 
 from qa import Reader
 from tests.browser.axe import Form, in_both_forms, violations, violations_in
-from tests.browser.conftest import MAX_CHARS, PATIENCE, App, Visit
+from tests.browser.conftest import MAX_CHARS, PATIENCE, App, Visit, await_replies
 from tests.browser.test_page import (
     HOSTILE,
     ask,
@@ -256,7 +256,6 @@ def test_a_link_to_a_long_passage_goes_without_it(visit: Visit) -> None:
     expect(passage_box(other)).to_have_value(own)
 
 
-@pytest.mark.long  # Gradio's client may complain of replies that a page that is left does not get
 def test_what_is_on_the_page_is_there_when_it_comes_back(
     app: App, visit: Visit, reader: Reader
 ) -> None:
@@ -267,8 +266,10 @@ def test_what_is_on_the_page_is_there_when_it_comes_back(
     ask(page, question, passage)
     choose(page, "Number of answers", "2")
     expect(page.locator(".vb-answer")).to_have_count(2)
+    await_replies(page)
     page.get_by_role("link", name="Models").click()
     expect(page).to_have_title(re.compile("Models"))
+    await_replies(page)
     page.get_by_role("link", name="Ask", exact=True).click()
     expect(passage_box(page)).to_have_value(passage)
     expect(question_box(page)).to_have_value(question)
@@ -276,9 +277,13 @@ def test_what_is_on_the_page_is_there_when_it_comes_back(
     assert page.evaluate("sessionStorage.length") == 0
     # What was typed since is what comes back; a link that is followed goes before it.
     question_box(page).fill("When was it hung?")
+    await_replies(page)
     page.reload()
     expect(page.locator(".vb-answer b").first).to_have_text("1841")
+    await_replies(page)
     page.get_by_role("link", name="Models").click()
+    expect(page).to_have_title(re.compile("Models"))
+    await_replies(page)
     page.goto(f"{app.url}#{urlencode({'question': 'When was it cast?', 'passage': passage})}")
     expect(page.locator(".vb-answer b").first).to_have_text("1839")
 
@@ -293,7 +298,6 @@ BROKEN_FETCH = """() => {
 }"""
 
 
-@pytest.mark.long
 def test_a_connection_that_breaks_costs_no_text(visit: Visit) -> None:
     page = visit()
     passage_box(page).fill("The bell was cast in 1839. Ann Reed rang it.")

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,14 +16,14 @@ from typing import Any
 
 import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Locator, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 import app
 from qa import catalog, published
 from tests import tiny_ir
 from tests.bad_server import BadServer, Fault, serving
 from tests.browser.axe import SCHEMES, Form, in_both_forms, show_in, violations, violations_in
-from tests.browser.conftest import PATIENCE, ROOT, free_port, started, wait_for
+from tests.browser.conftest import ROOT, await_replies, follow, free_port, started, wait_for
 from tests.browser.test_page import WIDEST, read_contrast
 from tests.conftest import BUNDLED
 from tests.tiny_ir import ALIAS, NAME
@@ -110,20 +109,6 @@ def public(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pub
 Visit = Callable[..., Page]
 
 
-_ASKED: dict[Page, set[Request]] = {}  # of each page, what it still awaits replies to
-
-
-def await_replies(page: Page) -> None:
-    """Wait until a page may be left. Gradio's client complains where it has not yet the replies to
-    what it asked; it may hang up itself when it has them, and then ask what follows."""
-    deadline = time.monotonic() + PATIENCE / 1000
-    quiet = 0
-    while quiet < 10:
-        assert time.monotonic() < deadline, "the replies do not end"
-        page.wait_for_timeout(20)
-        quiet = 0 if _ASKED[page] else quiet + 1
-
-
 @pytest.fixture
 def visit(host: Host, browser: Browser) -> Iterator[Visit]:
     """Return a function that opens the models page in a new visitor's browser. Fails where the page
@@ -143,10 +128,7 @@ def visit(host: Host, browser: Browser) -> Iterator[Visit]:
         page.on("request", lambda request: note(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        asked = _ASKED[page] = set()
-        page.on("request", lambda r: asked.add(r) if "/queue/data" in r.url else None)
-        page.on("requestfinished", lambda request: asked.discard(request))
-        page.on("requestfailed", lambda request: asked.discard(request))
+        follow(page)
         with page.expect_request(lambda request: "/queue/data" in request.url):
             page.goto(f"{host.url}models")
         await_replies(page)
