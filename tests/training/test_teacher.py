@@ -21,6 +21,7 @@ from training.data import Corpus, Tokenized, split, whole
 from training.distil import TeacherLogits
 from training.encoder import Encoder
 from training.export import export
+from training.loss import span_divergence, span_loss
 from training.quantize import Recipe, build
 from training.teacher import Teacher, carry, merge
 
@@ -81,11 +82,13 @@ def test_a_graph_from_elsewhere_is_refused(trained: Make, base: Make, squad: Pat
         Teacher(folder, read(base("bert"), [squad]), 384, 1)
 
 
-def write(folder: Path, base: Path, data: list[Path], out: Path, **changes: object) -> None:
+def write(
+    folder: Path, base: Path, data: list[Path], out: Path, *flags: str, **changes: object
+) -> None:
     """The command."""
     settings = {"base": base, "out": out, "threads": 1} | changes
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    teacher.main([str(folder), *options, "--data", *map(str, data)])
+    teacher.main([str(folder), *options, *flags, "--data", *map(str, data)])
 
 
 def read(base: Path, data: list[Path]) -> Corpus:
@@ -150,6 +153,41 @@ def test_all_that_is_asked_is_said(family: str, trained: Make, squad: Path, tmp_
     assert values.dtype == np.float16
     assert values.std() > 0.5
     assert (np.isfinite(values) & (values != 0)).all()
+
+
+def test_other_paragraphs_need_not_be_read(
+    trained: Make, squad: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then they have no part in an answer, and by themselves none for certain."""
+    folder = trained("bert")
+    corpus = read(folder, [squad])
+    write(folder, folder, [squad], tmp_path / "all")
+    windows = Teacher._windows
+
+    def checked(self: Teacher, asked: teacher.Asked) -> list:
+        assert not asked.elsewhere
+        return windows(self, asked)
+
+    monkeypatch.setattr(Teacher, "_windows", checked)
+    write(folder, folder, [squad], tmp_path / "own", "--own-paragraphs")
+    with pytest.raises(ValueError, match="is of another teacher"):
+        write(folder, folder, [squad], tmp_path / "own")
+
+    batches = Batches(corpus, pad_id=0, tokens=1200, longest=100, unanswerable=1)
+    batch, _ = next(batches.after(Position()))
+    everything, own = (
+        torch.stack(TeacherLogits(tmp_path / name, [squad], corpus).of(batch))
+        for name in ("all", "own")
+    )
+    answered = len(batch.start) - len(batch.pair_of)
+    # They come in other batches, which float16 shows.
+    torch.testing.assert_close(own[:, :answered], everything[:, :answered], atol=4e-3, rtol=2e-3)
+    start, end = torch.randn(2, *batch.input_ids.shape)
+    said = span_divergence((own[0], own[1]), (start, end), batch, temperature=1)
+    torch.testing.assert_close(said[answered:], span_loss(start, end, batch)[answered:])
+    own[:, answered:] = -torch.inf
+    without = span_divergence((own[0], own[1]), (start, end), batch, temperature=1)
+    torch.testing.assert_close(said[:answered], without[:answered])
 
 
 def test_long_paragraphs_are_read_in_windows(trained: Make, lengthy: Path, tmp_path: Path) -> None:
