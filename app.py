@@ -15,10 +15,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from qa import catalog, engines
 from qa.errors import InputError, QAError
+from qa.terminal import Parser
 from ui import zero_gpu
 from ui.limits import PUBLIC_REQUESTS_A_MINUTE, REQUESTS_A_QUESTION, VISITORS_KEPT, Limits
 
@@ -64,15 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}; see {self.prog} --help.\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python app.py",
         description="Ask a text a question in the browser and see the exact words that answer it.",
         epilog=_VARIABLES,
@@ -244,6 +238,7 @@ def _serve(options: argparse.Namespace) -> None:
     with _without_stub_files():
         import gradio  # noqa: F401
 
+    from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
 
     from ui import gate, log, page, theme
@@ -271,6 +266,7 @@ def _serve(options: argparse.Namespace) -> None:
         app_kwargs={
             "middleware": [Middleware(gate.Gate, limits=limits, closing=closing)],
             "routes": [gate.health(readers, closing)],
+            "exception_handlers": {HTTPException: gate.explain},
         },
         max_file_size=limits.file_bytes,
         state_session_capacity=VISITORS_KEPT,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from qa import catalog, commands, engines
 from qa.errors import InputError, OutOfMemoryError, QAError
+from qa.terminal import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m qa", description="Ask a text a question.")
+    parser = Parser(prog="python -m qa", description="Ask a text a question.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(

@@ -1,15 +1,24 @@
-"""Progress on standard error, for a person who watches."""
+"""What the terminal is told on standard error: what is wrong with a command, and progress for a
+person who watches."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from qa.store import Progress
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}; see {self.prog} --help.\n")
 
 
 def count_questions(total: int) -> Callable[[int], None]:

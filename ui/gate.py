@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastapi.exception_handlers import http_exception_handler
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,7 +65,7 @@ class Gate:
         if refusal is None and scope["method"] == "POST":
             most, wrong = self._most(scope)
             if int(_header(scope, b"content-length") or 0) > most:
-                refusal = _told(413, wrong)
+                refusal = _told(_path(scope), 413, wrong)
             else:
                 receive = _Counted(receive, most, wrong)
         if refusal:
@@ -101,36 +102,38 @@ class Gate:
             if not begun:
                 await _explain(error, _path(scope))(scope, receive, send)
 
-    def _refuse(self, scope: Scope) -> JSONResponse | None:
+    def _refuse(self, scope: Scope) -> Response | None:
         path = _path(scope)
         if not _is_served(path, scope):
-            return _told(404, "There is nothing here.")
+            return _told(path, 404, "There is nothing here.")
         if scope["method"] != "POST":
             return None
         visitor = _visitor(scope)
         if path == _LOGIN and (wait := self._logins.wait(visitor)):
-            return _too_many(f"More than {LOGINS_A_MINUTE} logins in a minute", wait)
+            return _too_many(path, f"More than {LOGINS_A_MINUTE} logins in a minute", wait)
         if not path.startswith(_API) or path.startswith(_FREE):
             return None
         if self._closing.begun:
-            return _busy("Verbatim is being stopped; try again in a minute.")
+            return _busy(path, "Verbatim is being stopped; try again in a minute.")
         if self._rate and (wait := self._rate.wait(visitor)):
             return _too_many(
-                f"More than {self._limits.requests_a_minute} requests in a minute", wait
+                path, f"More than {self._limits.requests_a_minute} requests in a minute", wait
             )
         return self._refuse_work(scope, path, visitor) if _takes_work(scope) else None
 
-    def _refuse_work(self, scope: Scope, path: str, visitor: str) -> JSONResponse | None:
+    def _refuse_work(self, scope: Scope, path: str, visitor: str) -> Response | None:
         """Refuse what comes on top of as much as can wait."""
         most = self._limits.waiting
         if (len(self._coming) if path.startswith(_UNQUEUED) else waiting(scope)) >= most:
             return _busy(
-                f"Verbatim is busy: {most} requests are waiting already; try again in a minute."
+                path,
+                f"Verbatim is busy: {most} requests are waiting already; try again in a minute.",
             )
         if self._rate:
             most = self._limits.requests_at_once
             if self._coming.count(visitor) + _in_queue(scope, visitor) >= most:
                 return _told(
+                    path,
                     429,
                     f"{most} requests of yours are waiting or worked on, the limit here; try again "
                     "when one of them is answered.",
@@ -221,24 +224,35 @@ def _takes_work(scope: Scope) -> bool:
     return scope["method"] == "POST" and _path(scope).startswith((*_JOINING, _UNQUEUED))
 
 
-def _explain(error: Exception, path: str) -> JSONResponse:
+def _explain(error: Exception, path: str) -> Response:
     """Say as much of what went wrong as helps whoever sent the request."""
     if isinstance(error, OSError) and path.startswith(_UPLOAD):
-        return _told(507, "This host has no room for files; paste the text.")
-    return _told(500, "This request makes no sense here.")
+        return _told(path, 507, "This host has no room for files; paste the text.")
+    return _told(path, 500, "This request makes no sense here.")
 
 
-def _too_many(what: str, wait: int) -> JSONResponse:
-    return _told(429, f"{what} came from you, the limit here; try again in {wait} seconds.", wait)
+async def explain(request: Request, error: HTTPException) -> Response:
+    """Answer a request that was refused by an HTTPException while it was worked on."""
+    path = _path(request.scope)
+    if path.startswith(_UPLOAD):
+        return _told(path, error.status_code, error.detail)
+    return await http_exception_handler(request, error)
 
 
-def _busy(sentence: str) -> JSONResponse:
-    return _told(503, sentence, 60)
+def _too_many(path: str, what: str, wait: int) -> Response:
+    sentence = f"{what} came from you, the limit here; try again in {wait} seconds."
+    return _told(path, 429, sentence, wait)
 
 
-def _told(status: int, sentence: str, wait: int | None = None) -> JSONResponse:
+def _busy(path: str, sentence: str) -> Response:
+    return _told(path, 503, sentence, 60)
+
+
+def _told(path: str, status: int, sentence: str, wait: int | None = None) -> Response:
     """Say what is wrong, and after how many seconds to try again where that is known."""
     headers = {"Retry-After": str(wait)} if wait else None
+    if path.startswith(_UPLOAD):  # the page shows what it is told as it came
+        return PlainTextResponse(sentence, status, headers)
     return JSONResponse({"detail": sentence}, status, headers)
 
 

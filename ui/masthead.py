@@ -45,6 +45,7 @@ def draw(says: str, here: str) -> str:
         '<button type="button" class="vb-help" aria-label="Shortcuts">?</button></header>'
         '<dialog class="vb-shortcuts" aria-labelledby="vb-shortcuts-title">'
         f'<h2 id="vb-shortcuts-title">Shortcuts</h2><dl>{keys}</dl>'
+        '<label><input type="checkbox" id="vb-single-keys" checked>Use the keys / and ?</label>'
         '<form method="dialog"><button>Close</button></form></dialog>'
         '<p class="vb-unseen" role="status" id="vb-said"></p>'
     )

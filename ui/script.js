@@ -1,6 +1,6 @@
 // All of the pages' own JavaScript. Gradio's components call into `verbatim` when they are first drawn; what they are
 // given by Gradio: `element`, where they stand; `trigger`, which raises one of their events; `watch`, which tells of
-// changes. Nothing here sends anything, and nothing is kept but what is on the ask page while it is away.
+// changes. Nothing here sends anything; kept are what is on the ask page while it is away, and which keys are off.
 const verbatim = (() => {
   const LONGEST_LINKED = 2000; // characters of a passage: longer links are cut by mail programs
   const COUNT_AFTER = 500; // milliseconds after the last key; for a long passage, which travels whole, up to...
@@ -239,6 +239,25 @@ const verbatim = (() => {
     "?": () => find(".vb-shortcuts")?.showModal(),
   };
 
+  // These two can be turned off: to whoever dictates, single characters come unasked (WCAG 2.1.4).
+  const KEYS_OFF = "verbatim-keys-off";
+  let keysOff = false;
+  try {
+    keysOff = localStorage.getItem(KEYS_OFF) !== null;
+  } catch {
+    // Browsers may keep nothing; then it holds until the page is left.
+  }
+
+  const useKeys = (use) => {
+    keysOff = !use;
+    try {
+      if (use) localStorage.removeItem(KEYS_OFF);
+      else localStorage.setItem(KEYS_OFF, "");
+    } catch {
+      // See above.
+    }
+  };
+
   // Before the list sees the key that closes it.
   let listOpen = false;
   document.addEventListener("keydown", (event) => {
@@ -255,7 +274,7 @@ const verbatim = (() => {
     else if (vertical && list) step(vertical);
     else if (key === "c" && list) list.querySelector("[aria-current] ~ .vb-copy")?.click();
     else if (key === "ArrowDown" && target === question() && answers().length) step(0);
-    else if (KEYS[key] && !typing(target)) KEYS[key]();
+    else if (KEYS[key] && !keysOff && !typing(target)) KEYS[key]();
     else return;
     if (key !== "Escape") event.preventDefault();
   });
@@ -305,6 +324,9 @@ const verbatim = (() => {
   self.masthead = (element) => {
     const here = element.querySelector("[aria-current]").textContent;
     if (here !== "Ask") document.title = `${here} · Verbatim`;
+    const box = element.querySelector("#vb-single-keys");
+    box.checked = !keysOff;
+    box.addEventListener("change", () => useKeys(box.checked));
   };
 
   return self;

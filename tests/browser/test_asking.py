@@ -456,6 +456,26 @@ def test_shortcuts_are_listed_and_keep_out_of_the_way_of_typing(visit: Visit) ->
     expect(listed).to_have_count(0)
 
 
+def test_single_keys_can_be_turned_off_for_good(visit: Visit) -> None:
+    page = visit()
+    await_replies(page)
+    listed = page.get_by_role("dialog", name="Shortcuts")
+    for turn_on in (False, True):
+        page.get_by_role("button", name="Shortcuts").click()
+        listed.get_by_role("checkbox", name="Use the keys / and ?").set_checked(turn_on)
+        page.keyboard.press("Escape")
+        expect(listed).to_have_count(0)
+        await_replies(page)
+        page.reload()
+        expect(page.locator(".vb-answer")).to_have_count(3)
+        page.locator("body").press("?")
+        expect(listed).to_have_count(int(turn_on))
+    page.keyboard.press("Escape")
+    expect(listed).to_have_count(0)
+    page.keyboard.press("/")
+    expect(question_box(page)).to_be_focused()
+
+
 def test_answers_arrive_while_a_long_passage_is_read_until_it_is_stopped(
     app: App, visit: Visit
 ) -> None:

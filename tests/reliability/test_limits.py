@@ -74,9 +74,13 @@ def test_a_body_that_hides_its_length_is_refused_while_it_is_sent(host: Host) ->
 
 def test_files_are_refused_by_their_size(host: Host, uploads: Path) -> None:
     before = set(uploads.rglob("*"))  # what other tests sent
-    for size in (1_100_000, 5_000_000):
+    for size, said in (
+        (1_100_000, "File size exceeded maximum allowed size of "),
+        (5_000_000, "Files opened at once may have 1 MB together; choose fewer."),
+    ):
         status, answer = host.upload("long.txt", b"x" * size)
         assert status == 413, answer
+        assert answer.startswith(said)  # the page shows it as it came
     assert set(uploads.rglob("*")) == before
 
 
