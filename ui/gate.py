@@ -234,7 +234,8 @@ def _explain(error: Exception, path: str) -> Response:
 async def explain(request: Request, error: HTTPException) -> Response:
     """Answer a request that was refused by an HTTPException while it was worked on."""
     path = _path(request.scope)
-    if path.startswith(_UPLOAD):
+    # Who is not logged in is told more than a sentence.
+    if path.startswith(_UPLOAD) and isinstance(error.detail, str):
         return _told(path, error.status_code, error.detail)
     return await http_exception_handler(request, error)
 
