@@ -8,7 +8,7 @@ family and tokenizer if need be: the teacher reads the same texts as its own tok
 says of them is carried over to the student's by their characters. Questions and pairs of paragraphs
 are those the student will be asked, each of them once; a paragraph longer than --longest, or than
 the teacher can read, is read in overlapping windows. With --own-paragraphs the other ones are not
-read, which halves the time: of those "no answer" is written, for certain, as the files have it.
+read, which saves half: of those "no answer" is written, for certain, as the files have it.
 
 That takes hours. SIGTERM or Ctrl-C ends it after the batch, and the same command goes on; files of
 --data that are written already cost nothing, so that more can be added. The files are described in
@@ -75,7 +75,7 @@ class Teacher:
 
     def batches(self, sequences: list[Asked]) -> list[list[Asked]]:
         """The sequences to read, the longest first, so that little is padded."""
-        sequences = [asked for asked in sequences if not (self.own and asked.elsewhere)]
+        sequences = [asked for asked in sequences if self._reads(asked)]
         size = {asked: (self._length(asked), len(self._firsts(asked))) for asked in sequences}
         batches: list[list[Asked]] = []
         width = tokens = 0
@@ -105,11 +105,14 @@ class Teacher:
     def unread(self, sequences: list[Asked]) -> Iterator[tuple[Asked, Logits]]:
         """For every sequence that is not read what `say` would, if it were certain of no answer."""
         for asked in sequences:
-            if self.own and asked.elsewhere:
+            if not self._reads(asked):
                 paragraph = self.corpus.paragraphs[self.corpus.paragraph(*asked)]
                 certain = np.full((1 + len(paragraph.ids), 2), -np.inf, np.float32)
                 certain[0] = NO_ANSWER
                 yield asked, certain
+
+    def _reads(self, asked: Asked) -> bool:
+        return not (self.own and asked.elsewhere)
 
     def _room(self, asked: Asked) -> int:
         return self.longest - len(self._frame) - len(self._questions[asked.question])

@@ -14,6 +14,15 @@ const verbatim = (() => {
 
   const self = { chosen: 1 };
 
+  // Browsers may keep nothing for a page, and do not keep millions of characters.
+  const kept = (action) => {
+    try {
+      return action();
+    } catch {
+      return null;
+    }
+  };
+
   // Says something to those who hear the page.
   const say = (sentence) => {
     find("#vb-said").textContent = "";
@@ -175,9 +184,6 @@ const verbatim = (() => {
 
   // Links
 
-  // Whoever follows a link waits for what it asks, not for the example that the page comes with.
-  const linked = () => document.documentElement.classList.add("vb-linked");
-  if (new URLSearchParams(location.hash.slice(1)).has("question")) linked();
   self.show = () => document.documentElement.classList.remove("vb-linked");
 
   const copyLink = async (button) => {
@@ -196,28 +202,25 @@ const verbatim = (() => {
   addEventListener("pagehide", () => {
     if (!question() || !passage().value.trim()) return; // another page, or nothing to come back to
     const asked = find("#vb-ranked [data-link]")?.dataset.link ?? "";
-    const left = { hash: location.hash, asked, question: question().value, passage: passage().value };
-    try {
-      sessionStorage.setItem(LEFT, JSON.stringify(left));
-    } catch {
-      // Browsers may keep nothing, and do not keep millions of characters.
-    }
+    const leaving = { hash: location.hash, asked, question: question().value, passage: passage().value };
+    kept(() => sessionStorage.setItem(LEFT, JSON.stringify(leaving)));
   });
+
+  const left = kept(() => JSON.parse(sessionStorage.getItem(LEFT)));
+  const back = left?.hash === location.hash;
+
+  // Whoever follows a link or comes back waits for what is asked then, not for the example that the page comes with.
+  if (back || new URLSearchParams(location.hash.slice(1)).has("question")) {
+    document.documentElement.classList.add("vb-linked");
+  }
 
   // Returns what to ask on arrival, as a link has it behind "#".
   self.arrive = () => {
-    let left = null;
-    try {
-      left = JSON.parse(sessionStorage.getItem(LEFT));
-      sessionStorage.removeItem(LEFT);
-    } catch {
-      // See above.
-    }
-    if (left?.hash !== location.hash) return location.hash;
+    kept(() => sessionStorage.removeItem(LEFT));
+    if (!back) return location.hash;
     const asks = new URLSearchParams(left.asked);
     if (left.question.trim()) asks.set("question", left.question);
     asks.set("passage", left.passage);
-    linked();
     return `#${asks}`;
   };
 
@@ -241,21 +244,10 @@ const verbatim = (() => {
 
   // These two can be turned off: to whoever dictates, single characters come unasked (WCAG 2.1.4).
   const KEYS_OFF = "verbatim-keys-off";
-  let keysOff = false;
-  try {
-    keysOff = localStorage.getItem(KEYS_OFF) !== null;
-  } catch {
-    // Browsers may keep nothing; then it holds until the page is left.
-  }
-
+  let keysOff = kept(() => localStorage.getItem(KEYS_OFF)) !== null;
   const useKeys = (use) => {
     keysOff = !use;
-    try {
-      if (use) localStorage.removeItem(KEYS_OFF);
-      else localStorage.setItem(KEYS_OFF, "");
-    } catch {
-      // See above.
-    }
+    kept(() => (use ? localStorage.removeItem(KEYS_OFF) : localStorage.setItem(KEYS_OFF, "")));
   };
 
   // Before the list sees the key that closes it.

@@ -260,6 +260,7 @@ def test_what_is_on_the_page_is_there_when_it_comes_back(
     app: App, visit: Visit, reader: Reader
 ) -> None:
     page = visit()
+    page.add_init_script(SEEN_PASSAGES)
     passage = "The bell was cast in 1839 & hung in 1841; Ann Reed rang it, #1 of three."
     question = "Who rang the bell?"
     result = reader.answer(question, passage, 2)
@@ -274,6 +275,7 @@ def test_what_is_on_the_page_is_there_when_it_comes_back(
     expect(passage_box(page)).to_have_value(passage)
     expect(question_box(page)).to_have_value(question)
     expect_result(page, result, passage)
+    assert page.evaluate("[...passages]") == [passage]  # and no example before
     assert page.evaluate("sessionStorage.length") == 0
     # What was typed since is what comes back; a link that is followed goes before it.
     question_box(page).fill("When was it hung?")
@@ -281,8 +283,8 @@ def test_what_is_on_the_page_is_there_when_it_comes_back(
     page.reload()
     expect(page.locator(".vb-answer b").first).to_have_text("1841")
     await_replies(page)
-    page.get_by_role("link", name="Models").click()
-    expect(page).to_have_title(re.compile("Models"))
+    page.get_by_role("link", name="Many questions").click()
+    expect(page.get_by_role("button", name="Ask all")).to_be_visible(timeout=5000)  # nothing waits
     await_replies(page)
     page.goto(f"{app.url}#{urlencode({'question': 'When was it cast?', 'passage': passage})}")
     expect(page.locator(".vb-answer b").first).to_have_text("1839")
@@ -467,7 +469,7 @@ def test_single_keys_can_be_turned_off_for_good(visit: Visit) -> None:
         expect(listed).to_have_count(0)
         await_replies(page)
         page.reload()
-        expect(page.locator(".vb-answer")).to_have_count(3)
+        expect(page.locator(".vb-answer").first).to_be_visible()
         page.locator("body").press("?")
         expect(listed).to_have_count(int(turn_on))
     page.keyboard.press("Escape")

@@ -242,15 +242,22 @@ def test_characters_only_one_of_them_reads(base: Make) -> None:
     assert (carry(logits[:0], nothing, both) == -np.inf).all()
 
 
-@pytest.mark.parametrize("how", ["signal", "crash"])
+@pytest.mark.parametrize(
+    ("how", "flags"), [("signal", []), ("crash", []), ("crash", ["--own-paragraphs"])]
+)
 def test_stopping_leaves_no_trace(
-    how: str, trained: Make, squad: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str,
+    flags: list[str],
+    trained: Make,
+    squad: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(teacher, "BATCH_TOKENS", 600)
+    monkeypatch.setattr(teacher, "BATCH_TOKENS", 300 if flags else 600)
     # A crash loses what is not flushed; a signal nothing.
     monkeypatch.setattr(teacher, "FLUSH_SECONDS", 0 if how == "crash" else 1000)
     folder = trained("mpnet")
-    write(folder, folder, [squad], tmp_path / "whole")
+    write(folder, folder, [squad], tmp_path / "whole", *flags)
     say, said = Teacher.say, []
 
     def interrupted(self: Teacher, batch: list) -> Iterator:
@@ -265,7 +272,7 @@ def test_stopping_leaves_no_trace(
     monkeypatch.setattr(Teacher, "say", interrupted)
     for stretch in range(3):
         try:
-            write(folder, folder, [squad], tmp_path / "parts")
+            write(folder, folder, [squad], tmp_path / "parts", *flags)
         except KeyError:
             assert how == "crash"
         assert len(said) == 5 * (stretch + 1)
@@ -273,7 +280,7 @@ def test_stopping_leaves_no_trace(
             TeacherLogits(tmp_path / "parts", [squad], read(folder, [squad]))
     assert how == "crash" or len({batch[0] for batch in said}) == len(said)
     monkeypatch.setattr(Teacher, "say", say)
-    write(folder, folder, [squad], tmp_path / "parts")
+    write(folder, folder, [squad], tmp_path / "parts", *flags)
     for name in ("squad.logits.npy", "squad.logits.json"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
