@@ -235,7 +235,7 @@ const verbatim = (() => {
     else if (event.target.closest?.("#vb-closer [role=tab]")) setTimeout(showMark);
   });
 
-  const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
+  const typing = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
 
   const KEYS = {
     "/": () => question()?.focus(),
