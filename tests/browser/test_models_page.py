@@ -156,7 +156,9 @@ def expect_buttons(page: Page, *names: str) -> None:
 
 
 def table_row(page: Page, name: str) -> Locator:
-    return page.get_by_role("row").filter(has_text=name)
+    # By its heading: the cells of a model may name another one, its teacher.
+    heading = page.get_by_role("rowheader").filter(has_text=name)
+    return page.get_by_role("row").filter(has=heading)
 
 
 def config(url: str) -> dict[str, Any]:
