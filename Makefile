@@ -3,22 +3,26 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# $(call install,ENVIRONMENT,WHAT): compiled on all processors, of which pip uses one. Some packages hold templates
-# that are no Python.
+# $(call install,ENVIRONMENT,WHAT): compiled on all processors, of which pip uses one, but for what is hardly ever used.
+# Some packages hold templates that are no Python.
 install = $(1)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check $(2) && \
-	{ $(1)/bin/python -m compileall -qq -j 0 $(1)/lib || true; }
+	{ $(1)/bin/python -m compileall -qq -j 0 -x '/(tests|transformers)/' $(1)/lib || true; }
 # Options for app.py or pytest: make run ARGS="--port 8000", make test ARGS="-k windows"
 ARGS ?=
 
 # The Pythons that Verbatim runs on.
 PYTHONS = 3.11 3.12 3.13
 
-.PHONY: run test test-long test-training test-pythons quick-tests format check chromium
+.PHONY: run test test-long test-training test-pythons tests quick-tests format check chromium
 
 run: $(VENV)/app.installed
 	@$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/dev.installed chromium check
+# Tests wait a lot; types are checked meanwhile.
+test: $(VENV)/dev.installed chromium
+	@$(MAKE) --no-print-directory --jobs=2 check tests
+
+tests: $(VENV)/dev.installed
 	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/dev.installed chromium test-training
