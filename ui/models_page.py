@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,26 +52,44 @@ def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
     or adds one."""
     with page.route("Models", PATH):
         masthead.build("Choose what answers.", PATH)
-        shown = _Shown(page, readers)
+        shown = _Shown(readers)
         gr.events.api(endpoint.models_with(readers), api_name="models")
+        rows = _build_store(readers, shown) if may_fetch else []
         if not may_fetch:
             gr.HTML(_OWNER_INSTALLS, apply_default_css=False)
-            return
-        fetches = Fetches()
-        with gr.Column(elem_id="vb-store"):
-            gr.HTML(f"<h2>Fetch and remove</h2>{_HOW}", apply_default_css=False)
-            for entry in published.PUBLISHED:
-                with gr.Row(elem_classes="vb-model"):
-                    _Row(page, entry, readers, fetches, shown)
-        with gr.Column(elem_classes="vb-section"):
-            _OwnFolder(readers, shown)
+        # One event for the whole page: of several at once, the last ones may be answered before
+        # Gradio's client has heard that they were asked, and it then waits for nothing, for good.
+        changing = [*shown.arriving, *(part for row in rows for part in row.components)]
+        page.load(partial(_arrive, shown, rows), None, changing, **_WATCHING)
+
+
+async def _arrive(shown: _Shown, rows: list[_Row]) -> AsyncIterator[Changes]:
+    """Show how everything stands, and follow the fetches that are under way."""
+    yield shown.arrive()
+    watched = [row.watch() for row in rows]
+    while news := [(each, changes) for each in watched if (changes := await anext(each, None))]:
+        watched = [each for each, _ in news]
+        yield {part: change for _, changes in news for part, change in changes.items()}
+
+
+def _build_store(readers: Readers, shown: _Shown) -> list[_Row]:
+    fetches = Fetches()
+    rows = []
+    with gr.Column(elem_id="vb-store"):
+        gr.HTML(f"<h2>Fetch and remove</h2>{_HOW}", apply_default_css=False)
+        for entry in published.PUBLISHED:
+            with gr.Row(elem_classes="vb-model"):
+                rows.append(_Row(entry, readers, fetches, shown))
+    with gr.Column(elem_classes="vb-section"):
+        _OwnFolder(readers, shown)
+    return rows
 
 
 class _Shown:
     """What changes when another model is installed: the table, the diagrams, and the choice of the
     one whose speed is measured, with the button that does."""
 
-    def __init__(self, page: gr.Blocks, readers: Readers) -> None:
+    def __init__(self, readers: Readers) -> None:
         self._readers = readers
         self._speeds: dict[str, list[Speed]] = {}
         self._table = gr.HTML(
@@ -92,12 +111,7 @@ class _Shown:
             self._progress = gr.HTML("", apply_default_css=False)
             self._measured = gr.HTML(self._draw_speeds(), apply_default_css=False)
         self.components = [self._table, self._scores, self._diagrams, self._model]
-        page.load(
-            lambda: {**self.changes(), self._measured: self._draw_speeds()},
-            None,
-            [*self.components, self._measured],
-            **PRIVATE,
-        )
+        self.arriving = [*self.components, self._measured]
         self._measure.click(
             self._time,
             self._model,
@@ -106,6 +120,9 @@ class _Shown:
             show_progress_on=self._progress,
             **WAITING,
         )
+
+    def arrive(self) -> Changes:
+        return {**self.changes(), self._measured: self._draw_speeds()}
 
     def changes(self) -> Changes:
         drawn = reliability.draw(self._readers.cards())
@@ -185,14 +202,7 @@ class _OwnFolder:
 class _Row:
     """A published model with its buttons, and what they do."""
 
-    def __init__(
-        self,
-        page: gr.Blocks,
-        entry: Published,
-        readers: Readers,
-        fetches: Fetches,
-        shown: _Shown,
-    ) -> None:
+    def __init__(self, entry: Published, readers: Readers, fetches: Fetches, shown: _Shown) -> None:
         self._entry = entry
         self._readers = readers
         self._fetches = fetches
@@ -220,8 +230,8 @@ class _Row:
                 "keep": "Keep it",
             }.items()
         }
-        changing = [self._status, *self._buttons.values(), *shown.components]
-        page.load(self._watch, None, changing, **_WATCHING)
+        self.components = [self._status, *self._buttons.values()]
+        changing = [*self.components, *shown.components]
         for name, act in {
             "fetch": self._fetch,
             "stop": self._stop,
@@ -232,8 +242,8 @@ class _Row:
             waiting = _WATCHING if name == "fetch" else PRIVATE
             self._buttons[name].click(act, None, changing, **waiting)
 
-    async def _watch(self) -> AsyncIterator[Changes]:
-        """Follow the fetch that is under way, if there is one."""
+    async def watch(self) -> AsyncIterator[Changes]:
+        """Show how things stand, following the fetch that is under way, if there is one."""
         fetch = self._fetches.running(self._entry.name)
         if fetch is None:
             yield self._stand()

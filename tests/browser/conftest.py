@@ -174,9 +174,10 @@ def await_replies(page: Page) -> None:
     deadline = time.monotonic() + PATIENCE / 1000
     quiet = 0
     while quiet < 10:
-        assert time.monotonic() < deadline, "the replies do not end"
+        awaited = sorted(each.url for each in _AWAITED[page])
+        assert time.monotonic() < deadline, f"the replies do not end: {awaited}"
         page.wait_for_timeout(20)
-        quiet = 0 if _AWAITED[page] else quiet + 1
+        quiet = 0 if awaited else quiet + 1
 
 
 @pytest.fixture
