@@ -54,8 +54,10 @@ def build(page: gr.Blocks, readers: Readers, *, may_fetch: bool) -> None:
         masthead.build("Choose what answers.", PATH)
         shown = _Shown(readers)
         gr.events.api(endpoint.models_with(readers), api_name="models")
-        rows = _build_store(readers, shown) if may_fetch else []
-        if not may_fetch:
+        rows = []
+        if may_fetch:
+            rows = _build_store(readers, shown)
+        else:
             gr.HTML(_OWNER_INSTALLS, apply_default_css=False)
         # One event for the whole page: of several at once, the last ones may be answered before
         # Gradio's client has heard that they were asked, and it then waits for nothing, for good.
