@@ -50,6 +50,9 @@ _CLUSTER = regex.compile(r"\X")
 _UNSPACED = regex.compile(
     r"[\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 )
+# Punctuation that belongs to no word after it: no answer begins with it, so none is punctuation
+# alone.
+_LOOSE = regex.compile(r"\p{P}+(?!\S)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +165,11 @@ class Windower:
         in_long_word = np.repeat(np.diff(edges) > self.longest_answer, np.diff(edges))
         apart[:-1] |= in_long_word
         apart[1:-1] &= starts[1:] >= ends[:-1]  # two tokens of one grapheme cluster stay together
-        return Passage(text, ids, starts, ends, apart[:-1], apart[1:])
+        loose = chain.from_iterable(range(*match.span()) for match in _LOOSE.finditer(text))
+        begins = apart[:-1] & ~np.isin(starts, np.fromiter(loose, np.int64))
+        if not begins.any():  # there is nothing but punctuation
+            begins = apart[:-1]
+        return Passage(text, ids, starts, ends, begins, apart[1:])
 
     def _pieces(
         self, text: str, check: Callable[[], object]
