@@ -32,11 +32,10 @@ class Activation:
     high: Floats
     rows: Floats
 
-    def factors(self, limit: float) -> Floats | None:
+    def factors(self, limit: float) -> Floats:
         """What to divide components by so that none exceeds `limit` times the median one."""
         size = np.maximum(-self.low, self.high)
-        factors = np.maximum(1, size / (limit * np.median(size))).astype(np.float32)
-        return factors if factors.max() > 1 else None
+        return np.maximum(1, size / (limit * np.median(size))).astype(np.float32)
 
     def grid(self, factors: Floats, percentile: float) -> tuple[np.float32, np.uint8]:
         """Scale and zero point of uint8 values that cover the divided activation."""

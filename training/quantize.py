@@ -26,6 +26,7 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -46,6 +47,7 @@ from training.activations import (
     session_options,
     windows,
 )
+from training.rounded import Constants, shared_constants
 
 EMBEDDINGS = ("words.weight", "positions.weight", "types.weight")
 # Two numbers per token, and all the answer: not worth rounding.
@@ -121,14 +123,17 @@ def round_rows(table: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 class Rewriter:
-    """Builds the nodes of the quantized graph in order, and its constants."""
+    """Builds the nodes of the quantized graph in order, and its constants; those in `kept` stay as
+    they are there."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, kept: Constants) -> None:
         self.model = model
+        self.kept = kept
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []
 
     def constant(self, name: str, value: NDArray[np.generic] | np.generic) -> str:
+        value = self.kept.get(name, value)
         self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
@@ -151,11 +156,15 @@ class Rewriter:
 
 
 def quantize(
-    model: onnx.ModelProto, activations: dict[str, Activation], recipe: Recipe
+    model: onnx.ModelProto,
+    activations: dict[str, Activation],
+    recipe: Recipe,
+    kept: Constants = MappingProxyType({}),
 ) -> onnx.ModelProto:
-    """Quantize statically. `model` is changed."""
+    """Quantize statically, but for layers that are kept as another graph has them. `model` is
+    changed."""
     dense = {node.name for node in dense_layers(model)}
-    graph = Rewriter(model)
+    graph = Rewriter(model, kept)
     grids: dict[str, tuple[str, Floats, np.float32]] = {}
     for node in list(model.graph.node):
         if node.name in dense:
@@ -175,17 +184,26 @@ def _round_activation(
 ) -> tuple[str, Floats, np.float32]:
     """Emit the rounding of a tensor, once for all dense layers it enters; return its name, what its
     components were divided by, and its scale."""
-    factors = None if recipe.outliers is None else seen.factors(recipe.outliers)
+    factors, scale, zero = _grid(graph.kept, source, seen, recipe)
     rounded = source
-    if factors is not None:
+    if factors.max() > 1:
         inverse = graph.constant(f"{source}.inverse_factors", 1 / factors)
         rounded = graph.add("Mul", [source, inverse], f"{source}.divided")
-    else:
-        factors = np.ones_like(seen.high)
-    scale, zero = seen.grid(factors, recipe.percentile)
     grid = [graph.constant(f"{source}.scale", scale), graph.constant(f"{source}.zero", zero)]
     graph.add("QuantizeLinear", [rounded, *grid], f"{source}.rounded")
     return source, factors, scale
+
+
+def _grid(
+    kept: Constants, source: str, seen: Activation, recipe: Recipe
+) -> tuple[Floats, np.float32, np.uint8]:
+    """What a tensor's components are divided by, and the scale and zero point that follow."""
+    ones = np.ones_like(seen.high)
+    if f"{source}.scale" in kept:
+        factors = 1 / kept.get(f"{source}.inverse_factors", ones)
+        return factors, kept[f"{source}.scale"], kept[f"{source}.zero"]
+    factors = ones if recipe.outliers is None else seen.factors(recipe.outliers)
+    return factors, *seen.grid(factors, recipe.percentile)
 
 
 def _rewrite_dense(
@@ -275,8 +293,10 @@ def build(
     files: list[Path],
     windower: Windower,
     limit: int = parts.LIMIT,
+    keep: Path | None = None,
 ) -> None:
-    """Write the quantized graph, in files below `limit` bytes, and tokenizer.json."""
+    """Write the quantized graph, in files below `limit` bytes, and tokenizer.json; layers that the
+    model in `keep` has too stay as they are there."""
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(fp32 / "tokenizer.json", out / "tokenizer.json")
     if recipe.method == "dynamic":
@@ -285,7 +305,8 @@ def build(
     model = onnx.load(fp32 / "model.onnx")
     names = list(dict.fromkeys(node.input[0] for node in dense_layers(model)))
     activations = calibrate(model, names, windows(files, windower, CALIBRATION_WINDOWS))
-    parts.save(quantize(model, activations, recipe), out, limit)
+    kept = {} if keep is None else shared_constants(keep / parts.GRAPH, model)
+    parts.save(quantize(model, activations, recipe, kept), out, limit)
     check_kernels(out / "model.onnx")
 
 
@@ -313,6 +334,9 @@ def main() -> None:
     parser.add_argument(
         "--about", type=Path, required=True, help="what the card says (training/cards)"
     )
+    parser.add_argument(
+        "--keep", type=Path, metavar="MODEL", help="INT8 model whose layers stay as they are there"
+    )
     parser.add_argument("--recipe", choices=RECIPES, default="static")
     parser.add_argument("--compare", type=Path, nargs="+", default=[], metavar="SQUAD.json")
     options = parser.parse_args()
@@ -321,7 +345,7 @@ def main() -> None:
     frame = Frame(**special, max_sequence=about["max_sequence"], max_question=about["max_question"])
     windower = Windower(options.fp32 / "tokenizer.json", frame, longest_answer=30)
     recipe = RECIPES[options.recipe]
-    build(options.fp32, options.out, recipe, options.calibrate, windower)
+    build(options.fp32, options.out, recipe, options.calibrate, windower, keep=options.keep)
     card.write(options.out, options.about, onnx.load(options.fp32 / "model.onnx"), asdict(recipe))
     size = sum(path.stat().st_size for path in options.out.iterdir())
     print(f"{options.out}: {options.recipe}, {size:,} bytes")

@@ -19,6 +19,7 @@ from onnx import numpy_helper
 from training.activations import Floats
 from training.encoder import Encoder
 from training.quantize import EMBEDDINGS, round_rows
+from training.rounded import rounded_layers
 from training.trainer import FROZEN
 
 
@@ -39,32 +40,14 @@ def restore(folder: Path, base: Path) -> Encoder:
         kept = round_rows(state[name].numpy())[0] if name in EMBEDDINGS else state[name].numpy()
         if not np.array_equal(constants.get(f"encoder.{name}"), kept):
             raise ValueError(f"{folder} was not made of {base}: its {name} is another.")
-    stored = constants | _dense_layers(graph, constants)
+    stored = constants
+    for layer in rounded_layers(graph):
+        stored |= layer.values
     for name in state:
         if not name.startswith(FROZEN):
             state[name] = torch.tensor(_trained(name, stored, encoder.layers[0].head_width))
     encoder.load_state_dict(state)
     return encoder
-
-
-def _dense_layers(graph: onnx.GraphProto, constants: dict[str, Floats]) -> dict[str, Floats]:
-    """What stands in the graph as integers: weights and biases, by the names of these."""
-    maker = {output: node for node in graph.node for output in node.output}
-    dense = {}
-    for node in graph.node:
-        if node.op_type != "Gemm" or node.input[1] not in maker:
-            continue  # the head, which is not rounded
-        source, *parameters = (maker[name] for name in node.input)
-        before = maker[maker[source.input[0]].input[0]]
-        weight = parameters[0].input[0]
-        # A bias of zeros is left out of the graph.
-        dense[weight.replace(".weight", ".bias")] = np.zeros(len(constants[weight]), np.float32)
-        for parameter in parameters:
-            name, scale = parameter.input[:2]
-            dense[name] = (constants[name].T * constants[scale]).T
-        if before.op_type == "Mul":  # outliers are divided, and their weights multiplied by as much
-            dense[weight] *= constants[before.input[1]]
-    return dense
 
 
 def _trained(name: str, stored: dict[str, Floats], head_width: int) -> Floats:

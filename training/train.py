@@ -85,6 +85,7 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     add("--unanswerable", type=float, default=0.25, help="share asked twice (default 0.25)")
     add("--batch-tokens", type=int, default=5120, help="tokens in a batch (default 5120)")
     add("--longest", type=int, default=320, help="tokens in a sequence (default 320)")
+    add("--from-layer", type=int, default=0, help="train this layer and those above it (0: all)")
     add("--seed", type=int, default=0)
     add("--dtype", choices=DTYPES, help="to compute in (default: bf16 where AMX multiplies it)")
     add("--save-minutes", type=float, default=10.0, help="between checkpoints (default 10)")
@@ -121,11 +122,14 @@ def train(args: argparse.Namespace, corpus: Corpus, loss: Loss, made_with: dict[
         raise ValueError(
             f"{args.base} reads {model.config.longest} tokens at most: give a smaller --longest."
         )
+    if not 0 <= args.from_layer <= model.config.layers:
+        raise ValueError(f"{args.base} has layers from 0 to {model.config.layers - 1}.")
     data = {
         "seed": args.seed,
         "batch_tokens": args.batch_tokens,
         "longest": args.longest,
         "unanswerable": args.unanswerable,
+        "from_layer": args.from_layer,
         "questions": corpus.fingerprint(),
         "base": hashlib.sha256((args.base / "model.safetensors").read_bytes()).hexdigest(),
     } | made_with
@@ -139,7 +143,7 @@ def train(args: argparse.Namespace, corpus: Corpus, loss: Loss, made_with: dict[
     )
     recipe = Recipe(rate=args.rate, warmup=args.warmup, ema=args.ema)
     dtype = fastest_dtype() if args.dtype is None else DTYPES[args.dtype]
-    trainer = Trainer(model, batches, recipe, loss, dtype)
+    trainer = Trainer(model, batches, recipe, loss, dtype, args.from_layer)
     folder = Folder(args.out, args.base / "tokenizer.json")
     resumed = folder.restore(trainer, data)
     if args.cooldown and trainer.cooldown is None:

@@ -29,6 +29,14 @@ from training.loss import Loss
 
 FROZEN = ("words.", "positions.", "types.", "relative.")
 
+
+def frozen(from_layer: int) -> tuple[str, ...]:
+    """How the names begin of what is not trained, where layers are from this one on."""
+    if from_layer == 0:
+        return FROZEN
+    return (*FROZEN, "norm.", *(f"layers.{layer}." for layer in range(from_layer)))
+
+
 # The average spans at most this part of the tokens seen: it soon forgets the untrained head.
 EMA_SHARE = 0.25
 
@@ -59,7 +67,8 @@ class Recipe:
 
 
 class Trainer:
-    """A model computing in `dtype`, with its master weights, optimizer, average and position."""
+    """A model computing in `dtype`, with its master weights, optimizer, average and position; it
+    learns in the layers from `from_layer` on."""
 
     def __init__(
         self,
@@ -68,6 +77,7 @@ class Trainer:
         recipe: Recipe,
         loss: Loss,
         dtype: torch.dtype,
+        from_layer: int = 0,
     ) -> None:
         self.recipe = recipe
         self.loss = loss
@@ -77,9 +87,10 @@ class Trainer:
         self.tokens = 0
         self.cooldown: tuple[int, int] | None = None
 
-        trained = {n: p for n, p in model.named_parameters() if not n.startswith(FROZEN)}
+        kept = frozen(from_layer)
+        trained = {n: p for n, p in model.named_parameters() if not n.startswith(kept)}
         self.frozen = {
-            n: p.detach().clone() for n, p in model.named_parameters() if n.startswith(FROZEN)
+            n: p.detach().clone() for n, p in model.named_parameters() if n.startswith(kept)
         }
         self.master = {name: p.detach().clone().float() for name, p in trained.items()}
         self.average = {name: weight.clone() for name, weight in self.master.items()}

@@ -1,9 +1,11 @@
 """INT8 graphs as encoders again."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -14,6 +16,7 @@ from training import restore
 from training.encoder import Encoder
 from training.export import export
 from training.quantize import Recipe, build
+from training.rounded import rounded_layers, shared_constants
 from training.trainer import FROZEN
 
 SPECIAL = {"bert": {}, "mpnet": {"cls": "<s>", "sep": "</s>", "question_separators": 2}}
@@ -82,3 +85,45 @@ def test_another_base_is_refused(
             restore.restore(folder, tmp_path / "other")
     with pytest.raises(ValueError, match="was not made of"):
         restore.restore(folder, base("bert"))
+
+
+@pytest.mark.parametrize("family", SPECIAL)
+def test_what_is_not_trained_on_stays_as_it_was_rounded(
+    family: str,
+    int8: Callable[[str], tuple[Encoder, Path]],
+    base: Make,
+    squad: Path,
+    tmp_path: Path,
+) -> None:
+    """Restored, trained on in its upper layer and rounded again; calibrated with other texts."""
+    _, folder = int8(family)
+    restored, fp32, out = (tmp_path / name for name in ("restored", "on-fp32", "on-int8"))
+    encoder = restore.restore(folder, base(family))
+    for name, parameter in encoder.named_parameters():
+        if name.startswith("layers.1."):
+            parameter.data.add_(torch.randn_like(parameter), alpha=0.05)
+    encoder.save_pretrained(restored)
+    shutil.copyfile(base(family) / "tokenizer.json", restored / "tokenizer.json")
+    export(restored, fp32)
+    frame = Frame(**SPECIAL[family], max_sequence=24, max_question=6)
+    windower = Windower(fp32 / "tokenizer.json", frame, longest_answer=4)
+    build(fp32, out, Recipe(), [squad], windower, keep=folder)
+    before, after = (
+        list(rounded_layers(onnx.load(path / "model.onnx").graph)) for path in (folder, out)
+    )
+    for number, (was, now) in enumerate(zip(before, after, strict=True)):
+        same = {n for n, value in was.constants.items() if np.array_equal(now.constants[n], value)}
+        if number < 6:  # the dense layers of the lower layer
+            assert same == was.constants.keys() == now.constants.keys()
+        else:
+            assert not any(name.endswith(".weight") for name in same)
+    assert any(name.endswith(".inverse_factors") for name in before[0].constants)
+
+
+def test_only_layers_of_a_restored_graph_are_kept(
+    int8: Callable[[str], tuple[Encoder, Path]], tmp_path: Path
+) -> None:
+    _, folder = int8("bert")
+    never_rounded = onnx.load(tmp_path / "fp32" / "model.onnx")
+    with pytest.raises(ValueError, match="No layer of"):
+        shared_constants(folder / "model.onnx", never_rounded)

@@ -129,6 +129,19 @@ def test_saved_model_is_the_average_of_the_weights(base: Make, squad: Path, tmp_
     assert not torch.equal(average["span.weight"], moved["span.weight"])
 
 
+def test_layers_below_stay_as_they_are(base: Make, squad: Path, tmp_path: Path) -> None:
+    folder, out = base("mpnet"), tmp_path / "out"
+    train.main(arguments(folder, squad, out, from_layer=1))
+    start = Encoder.from_pretrained(folder).state_dict()
+    for name, weight in Encoder.from_pretrained(out / "model").state_dict().items():
+        trained = name.startswith(("layers.1.", "span."))
+        assert torch.equal(weight, start[name]) != trained, name
+    with pytest.raises(ValueError, match="was made with from_layer 1, not 0"):
+        train.main(arguments(folder, squad, out))
+    with pytest.raises(ValueError, match="has layers from 0 to 1"):
+        train.main(arguments(folder, squad, out, from_layer=3))
+
+
 def test_computes_in_what_is_said(base: Make, squad: Path, tmp_path: Path) -> None:
     folder = base("bert")
     heads = {}
