@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812  (PyTorch's own convention)
 
 from training.dense import Dense
 from training.encoder import Encoder, EncoderConfig, Layer
-from training.trainer import FROZEN, fastest_dtype
+from training.trainer import FROZEN, fastest_dtype, frozen
 
 ENCODERS = {
     "mpnet": EncoderConfig("mpnet", 12, 768, 12, 3072, 30527, 514, 1e-5, 1),
@@ -60,6 +60,14 @@ def usual_gradients(model: Encoder) -> Encoder:
     return model
 
 
+def upper_quarter(model: Encoder) -> Encoder:
+    """Train only that many layers, and the head."""
+    lower = frozen(model.config.layers * 3 // 4)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith(lower))
+    return model.to(fastest_dtype())
+
+
 def with_layers(forward: Callable[[Layer, Tensor, Tensor], Tensor]) -> Callable[[Encoder], Encoder]:
     def change(model: Encoder) -> Encoder:
         Layer.forward = forward  # type: ignore[method-assign]
@@ -76,6 +84,7 @@ WAYS: dict[str, Callable[[Encoder], nn.Module]] = {
     "dropout of 0.1": with_layers(dropped),
     "autocast, gradients of nn.Linear": usual_gradients,
     "the other of bf16 and FP32": lambda model: model.to(OTHER[fastest_dtype()]),
+    "the upper quarter of the layers": upper_quarter,
     "the whole model compiled": lambda model: torch.compile(model.to(fastest_dtype())),
 }
 
