@@ -165,7 +165,7 @@ class _ManyPage:
 
     def _begin(self, asked: int) -> Changes:
         return (
-            self._settled()
+            self._nothing_wrong()
             | self._show([], asked)
             | {
                 self._desk.stop: gr.update(visible=True),
@@ -193,11 +193,8 @@ class _ManyPage:
         }
 
     def _settled(self) -> Changes:
-        """Nothing is being read, and nothing was wrong."""
-        return {
-            self._desk.progress: "",
-            self._desk.stop: gr.update(visible=False),
-        } | self._nothing_wrong()
+        """Nothing is being read. What has been refused meanwhile is still said."""
+        return {self._desk.progress: "", self._desk.stop: gr.update(visible=False)}
 
     def _nothing_wrong(self) -> Changes:
         return {

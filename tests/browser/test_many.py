@@ -209,6 +209,7 @@ def test_questions_that_cannot_be_asked_end_nothing(many: Any) -> None:
     expect(page.get_by_role("alert")).to_contain_text("There are no questions")
     expect_done(page, rf"Questions{3 * len(QUESTIONS)}")
     assert len(json.loads(downloaded(page, "Download JSON"))["rows"]) == 3 * len(QUESTIONS)
+    expect(page.get_by_role("alert")).to_contain_text("There are no questions")
 
 
 @pytest.mark.long  # the ask page's, which is quick, takes its turns as this one does
