@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=384)
     parser.add_argument("--batch", type=int, default=1, help="windows at once")
     options = parser.parse_args()
-    model = catalog.find(options.model).folder / "model.onnx"
+    card = catalog.find(options.model)
     with tempfile.TemporaryDirectory() as name:
         ids = [*range(1000, 1000 + options.tokens)]
 
@@ -64,7 +64,8 @@ def main() -> None:
             inputs = feed(ids, len(ids), names)
             return {name: each.repeat(options.batch, axis=0) for name, each in inputs.items()}
 
-        kinds = profile(model, Path(name) / "model", feeds)
+        settings = engines.options(fits_16_bits=card.fits_16_bits)
+        kinds = profile(card.folder / "model.onnx", settings, Path(name) / "model", feeds)
         top = peak(Path(name))
     for kind in kinds:  # a window's, from here on
         kind.milliseconds /= options.batch
@@ -98,14 +99,15 @@ def peak(folder: Path) -> float:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     (folder / "peak.onnx").write_bytes(model.SerializeToString())
     ones = np.ones((SIDE, SIDE), np.uint8)
-    (kind,) = profile(folder / "peak.onnx", folder / "peak", lambda _: {"x": ones})
+    (kind,) = profile(
+        folder / "peak.onnx", engines.options(), folder / "peak", lambda _: {"x": ones}
+    )
     return kind.rate
 
 
-def profile(path: Path, prefix: Path, feeds: Feeds) -> list[Kind]:
+def profile(path: Path, options: ort.SessionOptions, prefix: Path, feeds: Feeds) -> list[Kind]:
     """Run a graph RUNS times as the reader does; return its kinds of operations, the longest
     first."""
-    options = engines.options()
     options.enable_profiling = True
     options.profile_file_prefix = str(prefix)
     session = ort.InferenceSession(path, options)

@@ -35,12 +35,12 @@ import tempfile, time
 import onnxruntime as ort
 from qa import catalog, engines
 with tempfile.TemporaryDirectory() as folder:
-    plain, ready = engines.options(), engines.options()
+    plain, ready = (engines.options(fits_16_bits=True) for _ in range(2))
     plain.optimized_model_filepath = copy = folder + "/model.onnx"
     ready.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     path = catalog.find(catalog.DEFAULT).folder / "model.onnx"
     ort.InferenceSession(path, plain)
-    plain = engines.options()
+    plain = engines.options(fits_16_bits=True)
     for each, options in ((path, plain), (copy, ready)):
         started = time.perf_counter()
         ort.InferenceSession(each, options)

@@ -71,6 +71,7 @@ class ModelCard:
     temperature: float = 1.0
     null_bias: float | None = None  # see SpanLogits.rank; None where no answer cannot be told
     frame: Frame = field(default_factory=Frame)
+    fits_16_bits: bool = False  # sums of two neighbouring INT8 products, see engines.saturates
     file_sizes: Mapping[str, int] = field(default_factory=dict)
     to_fetch: int = 0
 
@@ -252,6 +253,8 @@ def _card(data: Mapping[str, Any], folder: Path) -> ModelCard:
             max_sequence=int(data["max_sequence"]),
             max_question=int(data["max_question"]),
         ),
+        # "pairs" and "half" of training/quantize.py; of other models nobody knows.
+        fits_16_bits=data.get("quantization", {}).get("weights") in ("pairs", "half"),
         file_sizes={name: int(entry["size"]) for name, entry in data["files"].items()},
     )
 

@@ -5,12 +5,14 @@ here installs or requires one.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 
 from qa import processors
@@ -59,12 +61,14 @@ def chosen(name: str | None = None) -> str:
     return name
 
 
-def session(path: Path, engine: str, threads: int | None) -> ort.InferenceSession:
+def session(
+    path: Path, engine: str, threads: int | None, *, fits_16_bits: bool
+) -> ort.InferenceSession:
     """Load a graph to run on `threads` processors, by default all that may be used.
 
     Raises OutOfMemoryError where memory does not suffice, QAError where the engine cannot run it.
     """
-    settings = options(threads)
+    settings = options(threads, fits_16_bits=fits_16_bits)
     try:
         weights = _weights_beside(path)
         if weights:
@@ -108,22 +112,53 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "bad_alloc" in said or "allocate memory" in said
 
 
-def options(threads: int | None = None) -> ort.SessionOptions:
-    """Return how any engine runs a graph on `threads` processors, by default all that may be
-    used."""
+def options(threads: int | None = None, *, fits_16_bits: bool = False) -> ort.SessionOptions:
+    """Return how any engine runs a graph on `threads` processors, by default all that may be used.
+    `fits_16_bits` says of its INT8 weights that their products are right where `saturates`, too.
+    """
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads or processors.usable()
     # Spinning threads take the processor from everything else between two windows.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # "session.x64quantprecision" stays unset: with it ONNX Runtime 1.31 multiplies uint8 by
-    # uint8 even where VNNI or AMX make that needless, at less than half the speed. The bundled
-    # weights cannot saturate 16 bits (training/quantize.py).
     # Memory of a run comes from ONNX Runtime's arena, which keeps what a few windows need. Without
     # it glibc keeps far more: several visitors at once left it with a gigabyte in unused pieces.
     # Memory patterns would add a block for every new length (microsoft/onnxruntime#11627).
     settings.enable_mem_pattern = False
+    if not fits_16_bits and saturates():
+        # INT8 weights become uint8, whose products have 32 bits. ONNX Runtime 1.31 would do so
+        # wherever it is told, at less than half the speed where VNNI or AMX make it needless.
+        settings.add_session_config_entry("session.x64quantprecision", "1")
     settings.log_severity_level = 4  # `session` says what goes wrong
     return settings
+
+
+@functools.cache
+def saturates() -> bool:
+    """Say whether ONNX Runtime's products of uint8 and int8 are wrong on this processor where the
+    weights are large: without VNNI x86 adds two neighbouring ones in 16 bits, which saturate
+    (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+
+    The kernels themselves are asked, since they alone know what they make of a processor.
+    """
+    from onnx import TensorProto, helper, numpy_helper  # 0.1 s, which the bundled models never take
+
+    depth = 64
+    weights = numpy_helper.from_array(np.full((depth, 16), 127, np.int8), "weights")
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["codes", "weights"], ["sums"])],
+        "product",
+        [helper.make_tensor_value_info("codes", TensorProto.UINT8, (16, depth))],
+        [helper.make_tensor_value_info("sums", TensorProto.INT32, (16, 16))],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    product = ort.InferenceSession(
+        model.SerializeToString(),
+        options(1, fits_16_bits=True),  # as they come
+        providers=[_PROVIDERS["cpu"]],
+    )
+    (sums,) = product.run(None, {"codes": np.full((16, depth), 255, np.uint8)})
+    return bool((sums != depth * 255 * 127).any())
 
 
 def _add_plugin(settings: ort.SessionOptions) -> None:

@@ -118,7 +118,9 @@ class Reader:
         or cannot be run here.
         """
         card = catalog.find(name)
-        session = Session.load(card.folder / "model.onnx", threads, engine)
+        session = Session.load(
+            card.folder / "model.onnx", threads, engine, fits_16_bits=card.fits_16_bits
+        )
         frame = _fitting(card.frame, session.length, card.folder)
         windower = Windower(card.folder / "tokenizer.json", frame, LONGEST_ANSWER)
         reader = cls(card, windower, session)

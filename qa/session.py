@@ -39,14 +39,20 @@ class Session:
     """A loaded model. Safe to share between threads."""
 
     def __init__(
-        self, path: Path, threads: int | None = None, engine: str = engines.DEFAULT
+        self,
+        path: Path,
+        threads: int | None = None,
+        engine: str = engines.DEFAULT,
+        *,
+        fits_16_bits: bool = False,
     ) -> None:
         """Load the model at `path` to run on `threads` processors, by default all it may use.
+        `fits_16_bits` is what its card says of it.
 
         Raises QAError where the file is no model the engine can run, or not one of this kind.
         """
         self.engine = engine
-        self._session = engines.session(path, engine, threads)
+        self._session = engines.session(path, engine, threads, fits_16_bits=fits_16_bits)
         self._inputs = self._input_roles(path)
         self._outputs = self._output_roles(path)
         shape = self._session.get_inputs()[0].shape
@@ -56,7 +62,14 @@ class Session:
         )
 
     @classmethod
-    def load(cls, path: Path, threads: int | None = None, engine: str | None = None) -> Self:
+    def load(
+        cls,
+        path: Path,
+        threads: int | None = None,
+        engine: str | None = None,
+        *,
+        fits_16_bits: bool = False,
+    ) -> Self:
         """Load the model to run with the engine that `engines.chosen` says, or where that is
         `auto`, with the one that reads windows of TRIED tokens in the least time.
 
@@ -65,13 +78,15 @@ class Session:
         engine = engines.chosen(engine)
         names = engines.available() if engine == engines.AUTO else (engine,)
         if len(names) == 1:
-            return cls(path, threads, *names)
+            return cls(path, threads, *names, fits_16_bits=fits_16_bits)
         tried: dict[float, Self] = {}
         for name in names:
             with suppress(QAError):  # an engine that cannot run this model is none for it
-                session = cls(path, threads, name)
+                session = cls(path, threads, name, fits_16_bits=fits_16_bits)
                 tried[session._try()] = session
-        return tried[min(tried)] if tried else cls(path, threads)  # which says what is wrong
+        if tried:
+            return tried[min(tried)]
+        return cls(path, threads, fits_16_bits=fits_16_bits)  # which says what is wrong
 
     def run(self, window: Window) -> WindowLogits:
         """Run one window. Raises OutOfMemoryError where memory does not suffice, QAError where the

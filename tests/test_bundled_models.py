@@ -138,6 +138,7 @@ def test_no_two_products_saturate_16_bits(bundled: Bundled) -> None:
         pairs = codes.astype(int).reshape(len(codes), -1, 2)
         assert 255 * np.maximum(pairs, 0).sum(2).max() <= 32_767
         assert 255 * np.minimum(pairs, 0).sum(2).min() >= -32_768
+    assert bundled.reader.card.fits_16_bits  # as it is: uint8 would take longer
 
 
 def test_clear_answers_are_the_same(bundled: Bundled) -> None:

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from qa import InputError, QAError, Reader, engines
 
@@ -40,6 +43,26 @@ def test_auto_is_an_engine_that_runs(monkeypatch: pytest.MonkeyPatch, reader: Re
     assert fastest.engine in real
     answer, theirs = (each.answer("Who?", "Ada wrote it.").answers[0] for each in (reader, fastest))
     assert theirs.text == answer.text
+
+
+def test_int8_products_are_exact(tmp_path: Path) -> None:
+    """On every processor: those without VNNI would add two of them in 16 bits."""
+    random = np.random.default_rng(1)
+    codes = random.integers(0, 256, (48, 64)).astype(np.uint8)
+    weights = random.integers(-128, 128, (64, 32)).astype(np.int8)
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["codes", "weights"], ["sums"])],
+        "product",
+        [helper.make_tensor_value_info("codes", TensorProto.UINT8, codes.shape)],
+        [helper.make_tensor_value_info("sums", TensorProto.INT32, None)],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    path = tmp_path / "model.onnx"
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    session = engines.session(path, "cpu", 1, fits_16_bits=False)
+    (sums,) = session.run(None, {"codes": codes})
+    np.testing.assert_array_equal(sums, codes.astype(int) @ weights.astype(int))
 
 
 def test_openvino_that_is_built_in_needs_no_plugin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,11 +132,11 @@ class Emitter:
         if isinstance(value, Codes):
             inputs = [
                 value.name,
-                self._values.initializer(codes, f"{layer.name}.weight"),
+                self._values.int8(codes, f"{layer.name}.weight"),
                 self._values.float32(value.scale, "scale"),
                 self._values.float32(scalar_if_one(scale), f"{layer.name}.scale"),
                 self._values.uint8(value.zero),
-                self._values.initializer(scalar_if_one(zero), f"{layer.name}.zero"),
+                self._values.int8(scalar_if_one(zero), f"{layer.name}.zero"),
                 bias,
             ]
             name = self._file.node("MatMulIntegerToFloat", inputs, layer.name, domain=MICROSOFT)
@@ -157,13 +157,13 @@ class Emitter:
         bias[2 * (len(bias) // 3) :] += shift
         inputs = [
             value.name,
-            self._values.initializer(codes, f"{layer.name}.weight"),
+            self._values.int8(codes, f"{layer.name}.weight"),
             self._values.float32(bias, f"{layer.name}.bias"),
             self._values.float32(value.scale, "scale"),
             self._values.float32(scale, f"{layer.name}.scale"),
             self._values.int32(mask.name),
             self._values.uint8(value.zero),
-            self._values.initializer(np.array(0, np.int8), "zero"),
+            self._values.int8(np.array(0, np.int8), f"{layer.name}.zero"),
         ]
         attributes = {
             "num_heads": int(layer.constants["heads"]),

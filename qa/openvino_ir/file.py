@@ -65,19 +65,19 @@ class OnnxFile:
     def first_input(self) -> str:
         return self._inputs[0].name
 
-    def initializer(self, array: Array, name: str) -> str:
-        """A constant; small equal ones are shared."""
+    def initializer(self, array: Array, name: str, *, shared: bool = True) -> str:
+        """A constant; small equal ones are one, unless this is not to be `shared`."""
         array = np.ascontiguousarray(array) if array.ndim else np.asarray(array)
         key = (
             array.dtype.str,
             array.shape,
             array.tobytes() if array.nbytes <= EXTERNAL_ABOVE else b"",
         )
-        if key[2] and key in self._small:
+        if shared and key[2] and key in self._small:
             return self._small[key]
         name = self.name(name)
         self.initializer_bytes += array.nbytes
-        if key[2]:
+        if shared and key[2]:
             self._small[key] = name
         if self._data is None or array.nbytes <= EXTERNAL_ABOVE:
             self._initializers.append(numpy_helper.from_array(array, name))

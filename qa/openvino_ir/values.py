@@ -93,12 +93,17 @@ class Values:
             self._made[key] = self._file.node("DequantizeLinear", inputs, ".".join(key))
         return Tensor(self._made[key], codes.offset)
 
-    def initializer(self, array: Array, name: str) -> str:
+    def initializer(self, array: Array, name: str, *, shared: bool = True) -> str:
         if self._file.initializer_bytes + array.nbytes > self._budget:
             raise IRError(
                 "The .xml reads its constants so often that the model would be many times its .bin."
             )
-        return self._file.initializer(array, name)
+        return self._file.initializer(array, name, shared=shared)
+
+    def int8(self, array: Array, name: str) -> str:
+        """Weights of a product, or their zero point: never shared, for ONNX Runtime refuses to make
+        uint8 (qa/engines.py) of what two products read."""
+        return self.initializer(array, name, shared=False)
 
     def float32(self, number: Array | float, name: str) -> str:
         return self.initializer(np.asarray(number, np.float32), name)
