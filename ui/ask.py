@@ -184,7 +184,8 @@ class _AskPage:
     ) -> AsyncIterator[Changes]:
         """Read the passage; show what is found while it is found."""
         document = _pages(document, passage)
-        result, settled = None, self._settled()
+        result, shown = None, False
+        refused: Changes = {}
         seen: list[WindowLogits] = []
         with self._turns.begin(request.session_hash) as turn:
             try:
@@ -199,16 +200,17 @@ class _AskPage:
                     async with aclosing(results):
                         async for so_far in results:
                             if not so_far.complete:
-                                yield self._show_progress(so_far, passage, document, result is None)
+                                yield self._show_progress(so_far, passage, document, not shown)
+                                shown = True
                             result = so_far
                     if result is not None:
                         entry.read(result)
                         entry.outcome = "answered" if result.complete else "stopped"
             except QAError as error:
                 if result is None:
-                    settled |= self._refuse(error)
+                    refused = self._refuse(error)
                 else:  # what was found before it went wrong stays
-                    settled[self._desk.passage_wrong] = answers.draw_error(str(error))
+                    refused = {self._desk.passage_wrong: answers.draw_error(str(error))}
             if result is not None and not turn.superseded:
                 asked = Asked(question, passage, model, None if result.complete else result.read)
                 with suppress(QAError):  # Look inside would read the passage anew
@@ -216,6 +218,7 @@ class _AskPage:
                         Reading.of, reader, question, passage, seen[: result.read]
                     )
                     self._readings.put((ref(reader), asked), look)
+        settled = self._settled() | ({} if shown else self._nothing_wrong()) | refused
         if turn.superseded:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         elif result is None:
@@ -251,13 +254,15 @@ class _AskPage:
         if first:
             marked = answers.draw_passage(replace(result, answers=()), passage)
             changes |= {self._desk.marked: marked, self._desk.stop: gr.update(visible=True)}
+            changes |= self._nothing_wrong()
         return changes
 
     def _settled(self) -> Changes:
-        """Nothing is being read, and nothing was wrong."""
+        """Nothing is being read. What has been refused meanwhile is still said."""
+        return {self._desk.progress: "", self._desk.stop: gr.update(visible=False)}
+
+    def _nothing_wrong(self) -> Changes:
         return {
-            self._desk.progress: "",
-            self._desk.stop: gr.update(visible=False),
             self._desk.passage_wrong: "",
             self._desk.question_wrong: "",
             self._desk.settings_wrong: "",
@@ -304,6 +309,7 @@ class _AskPage:
         document = Document(carried(document.text), document.pages)
         return (
             self._settled()
+            | self._nothing_wrong()
             | {
                 self._desk.passage: document.text,
                 self._desk.document: document,

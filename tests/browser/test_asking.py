@@ -558,6 +558,22 @@ def test_a_file_that_is_opened_ends_what_is_being_read(visit: Visit, tmp_path: P
     expect(page.locator(".vb-answer")).to_have_count(0)
 
 
+def test_a_file_that_is_refused_ends_nothing_and_stays_refused(visit: Visit) -> None:
+    page = visit()
+    paste(page, LONG)
+    ask(page, "Who led the expedition?")
+    stop, alert = page.get_by_role("button", name="Stop"), page.get_by_role("alert")
+    expect(stop).to_be_visible()
+    passage_box(page).evaluate(DROP, ["mill.zip", "PK\x03\x04 nothing"])
+    expect(alert).to_contain_text("mill.zip is a packed file")
+    stop.click()
+    expect(page.locator(".vb-note")).to_contain_text("Stopped.")
+    expect(alert).to_contain_text("mill.zip is a packed file")
+    ask(page, "Who led it?")
+    expect(stop).to_be_visible()
+    expect(alert).to_have_count(0)
+
+
 def test_two_visitors_never_see_each_others_text(visit: Visit) -> None:
     one, other = visit(), visit()
     ask(one, "What opens the door?", "The word rosebud opens the door of Ada.")
