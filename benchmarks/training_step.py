@@ -4,8 +4,8 @@
 
 Forward and backward passes of random weights over one batch of random tokens, each way in a process
 of its own, taking turns; tokens a second, medians of all rounds, and the ratio to the step as it
-is, which computes in bf16 on a processor with AMX and in FP32 on another. --ways leaves out the
-others. The optimizer's part is left out. It needs training/requirements.txt.
+is, which computes in bf16 where a processor has instructions for it and in FP32 elsewhere. --ways
+leaves out the others. The optimizer's part is left out. It needs training/requirements.txt.
 """
 
 import argparse

@@ -139,8 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("name", metavar="NAME", help="as `models` lists it")
 
     convert = add("convert", commands.convert, "Convert an OpenVINO BERT model to ONNX.")
-    convert.add_argument("xml", metavar="MODEL.xml", type=Path, help="its .bin beside it")
-    convert.add_argument("folder", metavar="OUT_DIR", type=Path, help="gets model.onnx")
+    convert.add_argument(
+        "xml", metavar="MODEL.xml", type=Path, help="its .bin and vocab.txt beside it"
+    )
+    convert.add_argument(
+        "folder", metavar="OUT_DIR", type=Path, help="gets model.onnx and tokenizer.json"
+    )
     return parser
 
 

@@ -198,11 +198,14 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def _read_card(folder: Path) -> ModelCard:
+    card_file = folder / "model.json"
+    installed = card_file.is_file()  # by us; else a folder somebody made
     for file in MODEL_FILES:
         if not (folder / file).is_file():
-            raise QAError(f"{folder} has no {file}; install the model again.")
-    card_file = folder / "model.json"
-    if not card_file.is_file():
+            needed = f"a model's folder needs {' and '.join(MODEL_FILES)}"
+            what_to_do = "install the model again" if installed else needed
+            raise QAError(f"{folder} has no {file}; {what_to_do}.")
+    if not installed:
         return ModelCard(name=folder.name, folder=folder, title=folder.name)
     try:
         card = _card(json.loads(card_file.read_text(encoding="utf-8")), folder)

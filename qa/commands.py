@@ -209,6 +209,11 @@ def convert(options: argparse.Namespace) -> None:
     else:
         print(f"{done.path} is made in {done.seconds:.1f} s")
         print(f"inputs {', '.join(done.inputs)}; outputs {', '.join(done.outputs)}")
+    if not done.path.with_name("tokenizer.json").is_file():
+        print(
+            f"It cannot be asked yet: put its vocab.txt beside {options.xml} and convert again.",
+            file=sys.stderr,
+        )
 
 
 def _read_document(name: str) -> Document:

@@ -110,7 +110,7 @@ def damage(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("no model", "has no model.onnx"),
+        ("no model", "has no model.onnx; install the model again"),
         ("no tokenizer", "has no tokenizer.json"),
         ("model cut short", "bytes long"),
         ("model emptied", "bytes long"),

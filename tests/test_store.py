@@ -827,8 +827,13 @@ def test_convert_on_the_command_line(
     cli: Cli, entry: Published, server: BadServer, tmp_path: Path
 ) -> None:
     folder = server.root / entry.name / "FP32-INT8"
-    shutil.copy(server.root / NAME / "vocab.txt", folder)
     out_dir = tmp_path / "converted"
+    code, _, err = cli("convert", folder / XML, out_dir)
+    assert (code, err.count("\n")) == (0, 1)
+    assert "put its vocab.txt beside" in err
+    with pytest.raises(QAError, match=r"needs model\.onnx and tokenizer\.json"):
+        Reader.load(out_dir)
+    shutil.copy(server.root / NAME / "vocab.txt", folder)
     code, out, err = cli("convert", folder / XML, out_dir, "--json")
     assert (code, err) == (0, "")
     report = json.loads(out)

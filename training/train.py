@@ -87,7 +87,7 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     add("--longest", type=int, default=320, help="tokens in a sequence (default 320)")
     add("--from-layer", type=int, default=0, help="train this layer and those above it (0: all)")
     add("--seed", type=int, default=0)
-    add("--dtype", choices=DTYPES, help="to compute in (default: bf16 where AMX multiplies it)")
+    add("--dtype", choices=DTYPES, help="to compute in (default: bf16 where the CPU multiplies it)")
     add("--save-minutes", type=float, default=10.0, help="between checkpoints (default 10)")
     add("--log-steps", type=int, default=20, help="between lines of the log (default 20)")
     add("--pid-file", type=Path, help="file that holds the process id while it runs")

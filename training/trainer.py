@@ -1,10 +1,10 @@
 """A model in training: its weights, their FP32 masters, optimizer, average and place in the data.
 
-Precision: where a CPU has AMX units the model computes in bf16, which these multiply; the optimizer
-works on FP32 master weights, whose updates would vanish in bf16's eight bits. Most other CPUs
-emulate bf16, at half the speed of FP32 or less: there the model computes in FP32. Embedding tables
-and MPNet's relative bias are frozen: their gradients cost time, and words never met in training
-should stay where they are.
+Precision: where a CPU multiplies bf16 (AMX, AVX-512 BF16) the model computes in it; the optimizer
+works on FP32 master weights, whose updates would vanish in bf16's eight bits. Other CPUs emulate
+bf16, at half the speed of FP32 or less: there the model computes in FP32. Embedding tables and
+MPNet's relative bias are frozen: their gradients cost time, and words never met in training should
+stay where they are.
 
 Schedule: warm-up, then a constant rate, because one that decays towards a planned end is only good
 at that end. What is evaluated and exported is an exponential moving average of the master weights,
@@ -42,8 +42,9 @@ EMA_SHARE = 0.25
 
 
 def fastest_dtype() -> torch.dtype:
-    """What this processor computes in fastest."""
-    return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
+    """What this processor computes in fastest: bf16 only where it has instructions for that."""
+    has = torch.cpu.get_capabilities()
+    return torch.bfloat16 if has.get("amx_bf16") or has.get("avx512_bf16") else torch.float32
 
 
 @dataclass(frozen=True)
