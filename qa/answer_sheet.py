@@ -17,7 +17,7 @@ from typing import Any
 from qa import squad
 from qa.errors import InputError, QAError, StoppedError, TimeLimitError
 from qa.questionnaire import Item
-from qa.reader import Reader, Result
+from qa.reader import Answer, Reader, Result
 
 # What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -41,12 +41,17 @@ class Row:
     def marked(self) -> bool:
         return self.item.references is not None
 
-    def predicted(self) -> str:
-        """Return the answer that is marked, "" where none was given."""
-        if self.result is None or not self.result.answers:
-            return ""
-        none = self.may_be_none and self.result.probably_no_answer
-        return "" if none else self.result.answers[0].text
+    @property
+    def predicts_none(self) -> bool:
+        """That there is no answer is what was answered."""
+        return self.may_be_none and self.result is not None and self.result.probably_no_answer
+
+    @property
+    def best(self) -> Answer | None:
+        """The answer that is marked, None where none was given."""
+        if self.result is None or self.predicts_none:
+            return None
+        return next(iter(self.result.answers), None)
 
     def exact_match(self) -> float | None:
         """Return 1.0 or 0.0, None where no reference is known."""
@@ -60,7 +65,9 @@ class Row:
         if self.item.references is None:
             return None
         # What could not be asked was not answered, not even by "no answer".
-        return 0.0 if self.error else metric(self.predicted(), self.item.references)
+        return (
+            0.0 if self.error else metric(self.best.text if self.best else "", self.item.references)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that is known of this question."""
@@ -169,8 +176,9 @@ def to_csv(rows: Sequence[Row]) -> str:
     table.writerow(columns)
     for row in rows:
         cells = row.to_dict()
-        best: dict[str, Any] = next(iter(cells.get("answers", [])), {})
-        cells |= {**best, "answer": best.get("text", "")}
+        if row.best:
+            best = cells["answers"][0]
+            cells |= {**best, "answer": best["text"]}
         cells["reference"] = " | ".join(cells.get("references", []))
         table.writerow([cell(cells.get(column)) for column in columns])
     return out.getvalue()

@@ -45,9 +45,8 @@ def ask(options: argparse.Namespace) -> None:
         print("No answer: the passage has no words this model can read.")
     if result.question_cut:
         print("The question is longer than the model reads; its end was left out.")
-    print(
-        f"{result.tokens:,} tokens, {result.windows} windows, {result.milliseconds['total']:.0f} ms"
-    )
+    windows = "1 window" if result.windows == 1 else f"{result.windows:,} windows"
+    print(f"{result.tokens:,} tokens, {windows}, {result.milliseconds['total']:.0f} ms")
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -80,6 +80,8 @@ def read(path: Path, limits: Limits = LIMITS) -> Document:
         with path.open("rb") as file:
             _check_size(path, path.stat().st_size, limits)
             head = file.read(_HEAD)
+            if not head:
+                raise InputError(f"{name} is empty; choose another file.")
             kind = _kind(path, head)
             if kind == "text":
                 # A pipe has no size to check before, and nothing of it can be read twice.
@@ -94,7 +96,7 @@ def read(path: Path, limits: Limits = LIMITS) -> Document:
         raise InputError(f"{name} cannot be read: {error.strerror}.") from error
     if not document.text.strip():
         raise InputError(
-            f"{name} has pictures of text but no text; have it recognized (OCR) first."
+            f"{name} has no text in it; if there are pictures of text, have them recognized (OCR)."
             if kind == "pdf"
             else f"{name} has no text in it; choose another file."
         )

@@ -202,7 +202,10 @@ def test_no_answer_is_an_answer_where_some_have_none(
 ) -> None:
     item = Item("", "Who?", PASSAGE, references=references)
     assert answer_sheet.may_be_none([Item("", "", PASSAGE), item]) is (references == ())
-    assert row(item, "Mara", no_answer, may_be_none=True).f1() == f1
+    answered = row(item, "Mara", no_answer, may_be_none=True)
+    assert answered.f1() == f1
+    (told,) = csv.DictReader(io.StringIO(answer_sheet.to_csv([answered])))  # what was marked
+    assert (told["answer"], bool(told["score"])) == (("", False), ("Mara", True))[no_answer < 0.5]
     assert Row(item, error="It could not be asked.", may_be_none=True).f1() == 0
 
 

@@ -24,6 +24,8 @@ _NOTHING_ASKED = (
     "<li>A file of SQuAD’s layout has it all.</li></ul>"
 )
 
+_NO_ANSWER = "(no answer)"  # in words, where a blank could be anything
+
 # Widths in pixels, at which the first five stand side by side on a laptop; types.
 _COLUMNS = {
     "#": (52, "number"),
@@ -106,21 +108,23 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 
 
 def _cell(row: Row, number: int, column: str) -> str | float | None:
-    best = row.result.answers[0] if row.result and row.result.answers else None
+    best = row.best
     match column:
         case "#":
             return number
         case "Question":
             return row.item.question
         case "Answer":
-            return best.text if best else ""
+            return best.text if best else _NO_ANSWER if row.predicts_none else ""
         case "Score":
             return round(best.score, 3) if best else None
         case "No answer":
             chance = row.result.no_answer if row.result else None
             return None if chance is None else round(chance, 3)
         case "Expected":
-            return " | ".join(row.item.references or ())
+            return (
+                _NO_ANSWER if row.item.references == () else " | ".join(row.item.references or ())
+            )
         case "EM":
             return row.exact_match()
         case "F1":

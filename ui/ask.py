@@ -132,7 +132,7 @@ class _AskPage:
             about_passage,
             trigger_mode="always_last",
             **AT_ONCE,
-        )
+        ).then(None, None, None, js="() => verbatim.counted()", **PRIVATE)
         opened = desk.file.upload(
             self._open_file,
             [desk.file, desk.model, desk.history],
@@ -156,11 +156,19 @@ class _AskPage:
             ],
             **AT_ONCE,
         }
-        arriving = "(_, ...rest) => [verbatim.arrive(), ...rest]"
-        linked = page.load(**following, js=arriving)
+        # Which models there are comes before which one a link names: Gradio would choose one that
+        # comes with the choices only after it has asked.
+        offer: dict[str, Any] = {
+            "fn": lambda: fields.offer(self._readers),
+            "outputs": desk.model,
+            **AT_ONCE,
+        }
+        arriving, following_on = (
+            f"(_, ...rest) => [verbatim.{how}(), ...rest]" for how in ("arrive", "follow")
+        )
+        linked = page.load(**offer).then(**following, js=arriving)
         linked.then(None, None, None, js="() => verbatim.show()", **PRIVATE)
-        followed = desk.ranked.submit(**following, js="(_, ...rest) => [location.hash, ...rest]")
-        page.load(lambda: fields.offer(self._readers), None, desk.model, **AT_ONCE)
+        followed = desk.ranked.submit(**offer).then(**following, js=following_on)
         return Asking(
             question=desk.question,
             passage=desk.passage,
@@ -338,8 +346,7 @@ class _AskPage:
             self._desk.marked: answers.NOTHING_MARKED,
         } | self._look_at(asked.passage, model, history)
         try:
-            name = self._readers.get(asked.model or model).card.name
-            changes[self._desk.model] = fields.offer(self._readers, name)
+            changes[self._desk.model] = self._readers.get(asked.model or model).card.name
             asked.check()
         except QAError as error:
             return changes | self._refuse(error)

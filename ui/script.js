@@ -130,14 +130,24 @@ const verbatim = (() => {
 
   // The passage: its length; and files dropped on a text box
 
+  // What is counted here stands in place of what the server said, until it says it of the new text; where that is the
+  // same, Gradio draws nothing.
+  let drawn = "";
+  let written = "";
+  self.counted = () => {
+    const count = find(".vb-count");
+    if (count.textContent === written) count.textContent = drawn;
+  };
   self.count = (element, trigger) => {
     let timer;
     const length = (text) => text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g) ?? []).length;
     document.addEventListener("input", (event) => {
       if (event.target !== passage()) return;
       const characters = length(event.target.value);
-      element.querySelector(".vb-count").textContent =
-        `${characters.toLocaleString("en")} ${characters === 1 ? "character" : "characters"}`;
+      const count = element.querySelector(".vb-count");
+      if (count.textContent !== written) drawn = count.textContent;
+      written = `${characters.toLocaleString("en")} ${characters === 1 ? "character" : "characters"}`;
+      count.textContent = written;
       clearTimeout(timer);
       const pause = Math.min(COUNT_AFTER + characters / 300, COUNT_LONG_AFTER);
       timer = setTimeout(() => trigger("input"), pause);
@@ -172,10 +182,12 @@ const verbatim = (() => {
 
   let settings;
   let mostAsks = 0;
+  const setTo = {}; // what the visitor or a link has set, as a link has it
   self.enter = (...values) => { settings = String(values); };
-  self.asks = (asks, ...values) => {
-    if (String(values) !== settings) mostAsks = asks + 1;
-    self.enter(...values);
+  self.asks = (asks, model, answers) => {
+    if (String([model, answers]) !== settings) mostAsks = asks + 1;
+    self.enter(model, answers);
+    Object.assign(setTo, { model, answers });
     return Math.max(asks, mostAsks);
   };
 
@@ -201,9 +213,11 @@ const verbatim = (() => {
 
   addEventListener("pagehide", () => {
     if (!question() || !passage().value.trim()) return; // another page, or nothing to come back to
-    const asked = find("#vb-ranked [data-link]")?.dataset.link ?? "";
-    const leaving = { hash: location.hash, asked, question: question().value, passage: passage().value };
-    kept(() => sessionStorage.setItem(LEFT, JSON.stringify(leaving)));
+    const asks = new URLSearchParams(find("#vb-ranked [data-link]")?.dataset.link);
+    if (question().value.trim()) asks.set("question", question().value);
+    asks.set("passage", passage().value);
+    for (const [name, value] of Object.entries(setTo)) asks.set(name, value);
+    kept(() => sessionStorage.setItem(LEFT, JSON.stringify({ hash: location.hash, asks: `#${asks}` })));
   });
 
   const left = kept(() => JSON.parse(sessionStorage.getItem(LEFT)));
@@ -214,15 +228,18 @@ const verbatim = (() => {
     document.documentElement.classList.add("vb-linked");
   }
 
-  // Returns what to ask on arrival, as a link has it behind "#".
+  const followed = (fragment) => {
+    const asks = new URLSearchParams(fragment.slice(1));
+    for (const name of ["model", "answers"]) if (asks.get(name)) setTo[name] = asks.get(name);
+    return fragment;
+  };
+
+  // Return what to ask, as a link has it behind "#": on arrival, and when the page that is open follows another one.
   self.arrive = () => {
     kept(() => sessionStorage.removeItem(LEFT));
-    if (!back) return location.hash;
-    const asks = new URLSearchParams(left.asked);
-    if (left.question.trim()) asks.set("question", left.question);
-    asks.set("passage", left.passage);
-    return `#${asks}`;
+    return followed(back ? left.asks : location.hash);
   };
+  self.follow = () => followed(location.hash);
 
   // Keys, and buttons that copy, on every page
 

@@ -295,6 +295,44 @@ def test_what_is_on_the_page_is_there_when_it_comes_back(
     expect(page.locator(".vb-answer b").first).to_have_text("1839")
 
 
+def test_the_model_that_is_named_is_the_one_that_answers(
+    app: App, visit: Visit, reader: Reader
+) -> None:
+    passage = "Anna Reed lives in Rome. Mara Quill lives in Oslo."
+    question = "Who lives in Oslo?"
+    asks = {"question": question, "passage": passage, "answers": "2"}
+    unsure = app.unsure.answer(question, passage, 2)
+    page = visit(f"#{urlencode(asks | {'model': 'unsure'})}")
+    expect_result(page, unsure, passage)
+    expect(page.get_by_label("Model", exact=True)).to_have_value("Unsure")
+    link = page.locator("#vb-ranked [data-link]")
+    expect(link).to_have_attribute("data-link", re.compile("model=unsure"))
+    await_replies(page)
+    page.reload()
+    expect(page.get_by_label("Model", exact=True)).to_have_value("Unsure")
+    expect_result(page, unsure, passage)
+    # The page that is open follows a link with another one.
+    page.goto(f"{app.url}#{urlencode(asks | {'model': 'minilm-l6-squad-int8'})}")
+    expect_result(page, reader.answer(question, passage, 2), passage)
+    page.goto(f"{app.url}#{urlencode(asks | {'model': 'unsure'})}")
+    expect_result(page, unsure, passage)
+
+
+def test_settings_come_back_though_nothing_was_answered(visit: Visit) -> None:
+    page = visit()
+    choose(page, "Model", "Unsure")
+    choose(page, "Number of answers", "7")
+    expect(page.locator(".vb-answer")).to_have_count(7)
+    ask(page, "", "The bell was cast in 1839.")
+    expect(page.get_by_role("alert")).to_be_visible()
+    question_box(page).fill("When was it cast?")
+    await_replies(page)
+    page.reload()
+    expect(page.locator(".vb-answer b").first).to_have_text("1839")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("Unsure")
+    expect(page.get_by_label("Number of answers", exact=True)).to_have_value("7")
+
+
 BROKEN_FETCH = """() => {
     const whole = window.fetch;
     window.fetch = (address, ...rest) => {
@@ -375,6 +413,12 @@ def test_the_passage_is_counted(visit: Visit, reader: Reader) -> None:
     assert count.inner_text() == f"{len(text)} characters"  # at once
     expect(count).to_have_text(
         f"{len(text)} characters, {len(reader.windower.passage(text))} tokens"
+    )
+    same = text.replace(".", "!")
+    passage_box(page).fill(same)
+    assert count.inner_text() == f"{len(text)} characters"
+    expect(count).to_have_text(
+        f"{len(text)} characters, {len(reader.windower.passage(same))} tokens"
     )
 
 

@@ -272,6 +272,15 @@ def test_nothing_moves_when_an_answer_arrives(visit: Visit) -> None:
     assert page.locator(".vb-passage").bounding_box() == before
 
 
+@pytest.mark.parametrize("address", ["", "questions", "models"])
+def test_a_wide_window_has_the_page_in_its_middle(visit: Visit, address: str) -> None:
+    page = visit(address, viewport={"width": 1920, "height": 900})
+    place = page.locator("main.contain").bounding_box()
+    assert place is not None
+    assert 1200 < place["width"] < 1300
+    assert abs(place["x"] + place["width"] / 2 - 960) < 10  # a scrollbar's half
+
+
 @pytest.mark.long
 def test_text_can_be_read_in_both_themes(visit: Visit) -> None:
     page = visit()
