@@ -137,7 +137,7 @@ def _header(text: str) -> dict[str, int]:
     columns = {
         column: names.index(name)
         for column, called in _COLUMNS.items()
-        for name in called
+        for name in reversed(called)  # of two, the one that is named first counts
         if name in names
     }
     return columns if "question" in columns else {}

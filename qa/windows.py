@@ -44,15 +44,17 @@ _PIECE = regex.compile(rf"(?s).{{{PIECE_CHARACTERS}}}{_WITHIN_WORD}{{0,{PIECE_CH
 # Stretches of non-ASCII characters, single ASCII ones among them. Only they are looked at for what
 # follows: in most texts they are few.
 _NON_ASCII = regex.compile(r"[^\x00-\x7f]+(?:[\x00-\x7f][^\x00-\x7f]+)*")
-_CLUSTER = regex.compile(r"\X")
+# Grapheme clusters, read from where one begins. Flags are taken in pairs: for each, \X alone would
+# count all those before it.
+CLUSTER = regex.compile(r"\p{RI}{2}(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}])|\X")
 # Scripts written without spaces: a tokenizer's "word" is a whole run of them, so an answer may
 # begin or end at any token.
 _UNSPACED = regex.compile(
     r"[\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 )
 # Punctuation that belongs to no word after it: no answer begins with it, so none is punctuation
-# alone.
-_LOOSE = regex.compile(r"\p{P}+(?!\S)")
+# alone. Each run is read once.
+_LOOSE = regex.compile(r"(?<!\p{P})\p{P}++(?!\S)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,7 +246,7 @@ def _whole_clusters(
     clusters = (
         span
         for first, stop in beyond_ascii
-        for match in _CLUSTER.finditer(text, max(0, first - 1), stop + 1)
+        for match in CLUSTER.finditer(text, max(0, first - 1), stop + 1)
         if (span := match.span())[1] - span[0] > 1
     )
     # An array at once: as many pairs of numbers would take eight times the memory.

@@ -69,6 +69,12 @@ def test_a_csv_has_a_header(separator: str) -> None:
     assert last.wrong.startswith("There is no passage file lost.pdf")
 
 
+@pytest.mark.parametrize("header", ["question,passage,text", "question,context,text"])
+def test_of_two_columns_for_the_same_the_clearer_one_counts(header: str) -> None:
+    (item,) = questionnaire.read(f"{header}\nWho lit it?,Anna lit it.,Anna\n")
+    assert item.passage.text == "Anna lit it."
+
+
 def test_a_first_column_without_a_name_stays_one() -> None:
     (item,) = questionnaire.read("\n\tquestion\tpassage\n0\tWho came?\tBob came.\n")
     assert (item.question, item.passage.text) == ("Who came?", "Bob came.")

@@ -44,6 +44,15 @@ def test_the_list_says_which_model_answers_by_default(folder: Path) -> None:
     assert [model["name"] for model in listed if model["default"]] == ["own"]
 
 
+def test_a_folder_that_answers_by_default_is_shown_as_it_is(folder: Path) -> None:
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    card |= {"name": catalog.DEFAULT, "title": "Mine"}
+    (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
+    default, *others = Readers(folder).cards()
+    assert (default.name, default.title) == (catalog.DEFAULT, "Mine")
+    assert catalog.DEFAULT not in {card.name for card in others}
+
+
 def test_a_folder_is_offered_once_it_is_added(readers: Readers, folder: Path) -> None:
     before = readers.cards()
     with pytest.raises(InputError, match="There is no model 'own'"):

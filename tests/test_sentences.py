@@ -62,6 +62,15 @@ def test_where_words_are_not_spaced_it_is_cut_between_grapheme_clusters() -> Non
     assert (sentence.end - passage.index("x") - 1) % len(kiss) == 0
 
 
+@pytest.mark.parametrize("run", ['"', "»", "\U0001f1e9", "\n", " "])
+def test_a_long_run_is_no_work(run: str) -> None:
+    text = f"{run * 1_000_000} The lamp was lit by Anna. {run * 1_000_000}"
+    start = text.index("Anna")
+    for _ in range(100):  # reading back to the beginning each time would take an hour
+        sentence = around(text, start, start + 4)
+    assert "The lamp was lit by Anna." in text[sentence.start : sentence.end]
+
+
 @given(any_text, st.data())
 def test_the_sentence_holds_the_answer(passage: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(passage)))

@@ -15,7 +15,15 @@ from qa import Reader, catalog
 from qa.catalog import Frame
 from qa.errors import QAError
 from qa.reader import LONGEST_ANSWER
-from qa.windows import _PIECE, PIECE_CHARACTERS, PIECES_AT_ONCE, Passage, Windower
+from qa.windows import (
+    _LOOSE,
+    _PIECE,
+    CLUSTER,
+    PIECE_CHARACTERS,
+    PIECES_AT_ONCE,
+    Passage,
+    Windower,
+)
 from tests.conftest import LARGER
 from tests.texts import TRICKY, any_text, prose
 
@@ -111,6 +119,20 @@ def test_whoever_tokenizes_can_end_it_every_few_pieces(windower: Windower) -> No
     for _ in windower._pieces(text, lambda: pieces_after_check.append(0)):
         pieces_after_check[-1] += 1
     assert pieces_after_check == [PIECES_AT_ONCE] * 3
+
+
+@settings(max_examples=1000, deadline=None)
+@given(text=st.text(st.sampled_from("a !.¿」\U0001f1e9\U0001f1ea\u200d\u0301\u0e33\u0600👩🏽")))
+def test_runs_are_read_once_as_if_from_everywhere(text: str) -> None:
+    naive = regex.compile(r"\p{P}+(?!\S)")
+    assert [m.span() for m in _LOOSE.finditer(text)] == [m.span() for m in naive.finditer(text)]
+    assert CLUSTER.findall(text) == regex.findall(r"\X", text)
+
+
+@pytest.mark.parametrize("run", ["!", "\U0001f1e9"])
+def test_a_long_run_is_no_work(windower: Windower, run: str) -> None:
+    text = run * 500_000 + "a"  # reading back from each to the first would take hours
+    assert windower.passage(text).ends[-1] == len(text)
 
 
 def test_special_tokens_in_a_text_are_text(windower: Windower, larger: Reader) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from weakref import ref
 
@@ -43,6 +42,7 @@ from ui.history import History
 from ui.readers import Readers
 from ui.text import carried
 from ui.turns import Turns
+from ui.uploads import Sent
 
 # Of what was read lately: about 50 MB of passages and logits, all visitors together.
 KEPT_TOKENS = 1_000_000
@@ -304,15 +304,15 @@ class _AskPage:
             self._desk.asks: asks + 1,
         } | self._look_at(example.passage, model, history)
 
-    def _open_file(self, file: str, model: str, history: History, request: gr.Request) -> Changes:
+    def _open_file(self, file: Sent, model: str, history: History, request: gr.Request) -> Changes:
         """Put a file's text on the page, where what is being read makes way for it. The copy that
         was sent is not kept."""
         try:
-            document = documents.read(Path(file), self._readers.files)
+            document = documents.read(file.path, self._readers.files)
         except QAError as error:
             return {self._desk.passage_wrong: answers.draw_error(str(error))}
         finally:
-            uploads.remove(Path(file))
+            uploads.remove(file.path)
         self._turns.supersede(request.session_hash)
         document = Document(carried(document.text), document.pages)
         return (

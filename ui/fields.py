@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData
 
 from ui.readers import Readers
+from ui.uploads import Sent
 
 
 def model(readers: Readers, label: str = "Model", scale: int | None = None) -> gr.Dropdown:
@@ -48,7 +50,8 @@ def texts(label: str, titles: Sequence[str]) -> gr.Dataset:
 
 
 def opener(label: str, *, multiple: bool = False) -> gr.UploadButton:
-    """Make the button that opens files, to stand in the corner of a text box."""
+    """Make the button that opens files, to stand in the corner of a text box; what handles its
+    events is given `Sent`, or a list of them."""
     button = gr.UploadButton(
         label,
         file_count="multiple" if multiple else "single",
@@ -58,12 +61,13 @@ def opener(label: str, *, multiple: bool = False) -> gr.UploadButton:
         min_width=0,
     )
     # Gradio's own makes an empty file besides, which nobody removes.
-    button._process_single_file = _path  # type: ignore[assignment, method-assign]
+    button._process_single_file = _sent  # type: ignore[assignment, method-assign]
     return button
 
 
-def _path(file: FileData) -> str:
-    return file.path
+def _sent(file: FileData) -> Sent:
+    path = Path(file.path)
+    return Sent(path, file.orig_name or path.name)
 
 
 def note() -> gr.HTML:

@@ -28,6 +28,7 @@ from ui.many_desk import ManyDesk, samples
 from ui.readers import Readers
 from ui.text import carried, counted
 from ui.turns import Turns
+from ui.uploads import Sent
 
 PATH = "questions"
 PAUSE = 0.2  # seconds that one question is worked on before others have their turn
@@ -134,7 +135,7 @@ class _ManyPage:
                                 entry.read(row.result)
                             if time.monotonic() >= shown + SHOW_EVERY:
                                 shown = time.monotonic()
-                                yield self._show(rows, len(items))
+                                yield await to_thread.run_sync(self._show, tuple(rows), len(items))
                 entry.outcome = "answered" if len(rows) == len(items) else "stopped"
         except QAError as error:
             wrong = self._refuse(error, asking=bool(items))
@@ -146,12 +147,9 @@ class _ManyPage:
             yield {self._desk.progress: gr.skip()}  # where nothing is given, Gradio shows nothing
         else:
             seconds = time.monotonic() - begun
-            yield settled | {
-                self._desk.table: answer_table.update(rows),
-                self._desk.summary: answer_table.draw_summary(rows, len(items), seconds),
-                self._desk.downloads: gr.update(visible=bool(rows)),
-                self._desk.rows: tuple(rows),
-            }
+            yield settled | await to_thread.run_sync(
+                self._show_all, tuple(rows), len(items), seconds
+            )
 
     def _read(
         self, questions: str, passage: str, shelf: dict[str, Document], model: str
@@ -192,6 +190,14 @@ class _ManyPage:
             self._desk.table: answer_table.update(rows),
         }
 
+    def _show_all(self, rows: tuple[Row, ...], asked: int, seconds: float) -> Changes:
+        return {
+            self._desk.table: answer_table.update(rows),
+            self._desk.summary: answer_table.draw_summary(rows, asked, seconds),
+            self._desk.downloads: gr.update(visible=bool(rows)),
+            self._desk.rows: rows,
+        }
+
     def _settled(self) -> Changes:
         """Nothing is being read. What has been refused meanwhile is still said."""
         return {self._desk.progress: "", self._desk.stop: gr.update(visible=False)}
@@ -212,25 +218,24 @@ class _ManyPage:
             self._desk.shelved: "",
         }
 
-    def _read_questions(self, file: str) -> Changes:
+    def _read_questions(self, file: Sent) -> Changes:
         """Put a file of questions into their box. The copy that was sent is not kept."""
         try:
-            text = _text_of(Path(file))
+            text = _text_of(file.path)
         except QAError as error:
             return {self._desk.questions_wrong: answers.draw_error(str(error))}
         finally:
-            uploads.remove(Path(file))
+            uploads.remove(file.path)
         return {self._desk.questions: text, self._desk.questions_wrong: ""}
 
-    def _read_passages(self, files: list[str], shelf: dict[str, Document]) -> Changes:
+    def _read_passages(self, sent: list[Sent], shelf: dict[str, Document]) -> Changes:
         """Keep the passages by name; one that comes alone goes into the box, too."""
-        sent = [Path(file) for file in files]
         seconds = min(OPENING_SECONDS, self._readers.limits.seconds)
         try:
             shelf, wrong = shelve(sent, shelf, self._readers.files, seconds, presence.of_caller())
         finally:
             for file in sent:
-                uploads.remove(file)
+                uploads.remove(file.path)
         changes: Changes = {
             self._desk.shelf: shelf,
             self._desk.shelved: answer_table.draw_shelf(shelf),
@@ -242,7 +247,7 @@ class _ManyPage:
 
 
 def shelve(
-    files: Sequence[Path],
+    files: Sequence[Sent],
     shelf: dict[str, Document],
     limits: documents.Limits,
     seconds: float,
@@ -264,7 +269,7 @@ def shelve(
             wrong.append(f"{too_much} {_left_out(files[number:])}")
             break
         try:
-            document = documents.read(file, limits)
+            document = documents.read(file.path, limits)
         except QAError as error:
             wrong.append(str(error))
             continue
@@ -281,7 +286,7 @@ def shelve(
     return shelf, wrong
 
 
-def _left_out(files: Sequence[Path]) -> str:
+def _left_out(files: Sequence[Sent]) -> str:
     return f"what was left out: {counted(len(files), 'file')}, from {files[0].name} on."
 
 

@@ -39,8 +39,9 @@ class Readers:
 
     def cards(self) -> list[ModelCard]:
         """Return the models to choose from, the default first."""
-        found = {card.name: card for card in (self.default.card, *catalog.models())}
-        return [*(found | self._added).values()]
+        default = {self.default.card.name: self.default.card}  # perhaps of a folder elsewhere
+        found = {card.name: card for card in catalog.models()}
+        return [*(default | found | self._added | default).values()]
 
     def add(self, folder: Path) -> ModelCard:
         """Offer the model of a folder as long as this process lives.

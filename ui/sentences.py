@@ -10,22 +10,24 @@ from dataclasses import dataclass
 
 import regex
 
+from qa.windows import CLUSTER
+
 REACH = 200  # characters shown at most on each side of an answer
 
 # A sentence ends at a mark, white space and something that can begin one; at an ideographic mark;
 # at a blank line; and where the next line is an item of a list. "J. Smith" and "Dr. Smith" are
-# names, not two sentences.
+# names, not two sentences. Brackets and quotation marks after a mark are few: a text may have
+# nothing else, and would be read back to its beginning from everywhere.
 _BREAK = regex.compile(
     r"""(?x)
-      (?<= [.!?…؟।] [\p{Pe}\p{Pf}"']* ) (?<! \b (?: \p{Lu} | Mrs? | Ms | Dr | St | No ) \. )
+      (?<= [.!?…؟।] [\p{Pe}\p{Pf}"']{0,9} ) (?<! \b (?: \p{Lu} | Mrs? | Ms | Dr | St | No ) \. )
       \s+ (?= [\p{Ps}\p{Pi}"'¿¡]* [\p{Lu}\p{Lt}\p{Lo}\p{N}\p{So}] )
-    | (?<= [。！？｡] [\p{Pe}\p{Pf}]* )
+    | (?<= [。！？｡] [\p{Pe}\p{Pf}]{0,9} )
     | \s* \n \s* \n \s*
     | \s* \n \s* (?= (?: [-*•–] | \d+ [.)] ) \s )
     """
 )
 _GAP = regex.compile(r"\s+")
-_CLUSTER = regex.compile(r"\X")
 _LOOKAHEAD = 4  # characters _BREAK may want to see after a break
 
 
@@ -57,12 +59,12 @@ def around(passage: str, start: int, end: int) -> Sentence:
 def _first_gap(text: str, start: int, stop: int) -> int:
     """Return where the first whole word begins; where none are spaced, the first whole grapheme
     cluster."""
-    gap = _GAP.search(text, start, stop) or _CLUSTER.search(text, start, stop)
+    gap = _GAP.search(text, start, stop) or regex.search(r"\X", text, pos=start, endpos=stop)
     return gap.end() if gap else stop
 
 
 def _last_gap(text: str, start: int, stop: int) -> int:
     """Return where the last whole word ends; where none are spaced, the last whole grapheme
     cluster."""
-    gaps = [*_GAP.finditer(text, start, stop)] or [*_CLUSTER.finditer(text, start, stop)]
+    gaps = [*_GAP.finditer(text, start, stop)] or [*CLUSTER.finditer(text, start, stop)]
     return gaps[-1].start() if gaps else stop

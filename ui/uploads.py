@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradio import route_utils, routes
 from gradio.utils import get_upload_folder
@@ -35,6 +35,14 @@ _take_in = route_utils.upload_fn
 def folder() -> Path:
     """Return where they lie: nothing but them, whatever else is kept in Gradio's folder."""
     return Path(get_upload_folder()) / "verbatim-uploads"
+
+
+class Sent(NamedTuple):
+    """A file that was sent: our copy, and its name where it came from, some characters of which the
+    copy's may lack."""
+
+    path: Path
+    name: str
 
 
 class Room:

@@ -605,7 +605,7 @@ def test_a_file_that_is_opened_ends_what_is_being_read(visit: Visit, tmp_path: P
 def test_a_file_that_is_refused_ends_nothing_and_stays_refused(visit: Visit) -> None:
     page = visit()
     paste(page, LONG)
-    ask(page, "Who led the expedition?")
+    ask(page, "Who was its leader?")  # asked by no other test: what was read is kept
     stop, alert = page.get_by_role("button", name="Stop"), page.get_by_role("alert")
     expect(stop).to_be_visible()
     passage_box(page).evaluate(DROP, ["mill.zip", "PK\x03\x04 nothing"])
@@ -613,7 +613,7 @@ def test_a_file_that_is_refused_ends_nothing_and_stays_refused(visit: Visit) -> 
     stop.click()
     expect(page.locator(".vb-note")).to_contain_text("Stopped.")
     expect(alert).to_contain_text("mill.zip is a packed file")
-    ask(page, "Who led it?")
+    ask(page, "Who was leading it?")
     expect(stop).to_be_visible()
     expect(alert).to_have_count(0)
 

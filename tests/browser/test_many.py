@@ -111,18 +111,18 @@ def test_a_list_is_asked_of_files_that_are_opened(many: Any, tmp_path: Path) -> 
     page = many()
     book = tmp_path / "book.pdf"
     book.write_bytes(pdf([["The lamp was lit in 1874."], ["Mara Quill lit it at dusk."]]))
-    note = tmp_path / "note.txt"
+    note = tmp_path / "note!.txt"  # Gradio's copy is without the mark
     note.write_text("The bell was cast by Ann Reed of Leith.", encoding="utf-8")
     questions = tmp_path / "questions.csv"
     questions.write_text(
-        "id;Question;File\na;Who lit the lamp?;book.pdf\nb;Who cast the bell?;note.txt\n"
+        "id;Question;File\na;Who lit the lamp?;book.pdf\nb;Who cast the bell?;note!.txt\n"
         "c;Who?;missing.txt\nd;;book.pdf\n",
         encoding="utf-8",
     )
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Open files").click()
     chooser.value.set_files([book, note])
-    expect(page.locator(".vb-shelf")).to_have_text("Open: book.pdf, note.txt")
+    expect(page.locator(".vb-shelf")).to_have_text("Open: book.pdf, note!.txt")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Open a file").click()
     chooser.value.set_files(questions)

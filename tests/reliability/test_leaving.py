@@ -33,6 +33,7 @@ from tests.texts import prose
 from ui import presence
 from ui.many import shelve
 from ui.page import LEFT_BEHIND
+from ui.uploads import Sent
 
 LONG = prose(30_000)
 
@@ -76,9 +77,10 @@ def test_no_window_is_read_for_nobody(
 
 
 def test_files_are_opened_for_so_long_and_for_nobody_else(tmp_path: Path) -> None:
-    sent = [tmp_path / f"{number}.txt" for number in range(9)]
+    names = [f"{number}.txt" for number in range(9)]
+    sent = [Sent(tmp_path / name, name) for name in names]
     for file in sent:
-        file.write_text(f"The text of {file.name}.", encoding="utf-8")
+        file.path.write_text(f"The text of {file.name}.", encoding="utf-8")
     looks = iter([True, True, False])
     opened, wrong = shelve(sent, {}, documents.LIMITS, 60, lambda: next(looks))
     assert (list(opened), wrong) == (["0.txt", "1.txt"], [])
@@ -185,7 +187,7 @@ def test_files_of_a_page_that_is_closed(host: Host, uploads: Path) -> None:
 
     def join(*names: str) -> None:
         sent = [host.upload(name, content)[1][0] for name in names]
-        value = [{"path": path, "orig_name": "a.pdf", "meta": META} for path in sent]
+        value = [{"path": path, "orig_name": Path(path).name, "meta": META} for path in sent]
         inputs = [value if kind == "uploadbutton" else None for kind in kinds]
         body = {"data": inputs, "fn_index": number, "session_hash": "opens"}
         assert host.post(f"{API}/queue/join", body)[0] == 200

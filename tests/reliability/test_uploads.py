@@ -40,7 +40,7 @@ def until_as(before: set[Path], folder: Path) -> None:
 def opened(host: Host, name: str, *paths: str) -> dict[str, Any]:
     """Open files that were sent, as a page does."""
     ((number, kinds),) = host.events(name)
-    sent = [{"path": path, "orig_name": "a.txt", "meta": META} for path in paths]
+    sent = [{"path": path, "orig_name": Path(path).name, "meta": META} for path in paths]
     value = sent if name == "_read_passages" else sent[0]
     return host.event(number, *[value if kind == "uploadbutton" else None for kind in kinds])
 
