@@ -21,7 +21,9 @@ def test_what_is_written_is_read_again(question: str, model: str, top_k: int) ->
 @given(st.text())
 def test_any_fragment_is_read(fragment: str) -> None:
     found = read(fragment, MOST)
-    assert found is None or (found.question.strip() and 1 <= (found.top_k or 1) <= MOST)
+    assert found is None or (
+        (found.question + found.passage).strip() and 1 <= (found.top_k or 1) <= MOST
+    )
 
 
 @pytest.mark.parametrize("number", ["0", "11", "-1", "1e1", "٣", "", "9" * 5000, "3.0"])
@@ -31,9 +33,10 @@ def test_a_number_of_answers_that_cannot_be_is_passed_over(number: str) -> None:
     assert found.top_k is None
 
 
-def test_nothing_is_asked_without_a_question() -> None:
+def test_a_passage_without_a_question_is_a_link_too() -> None:
     assert read("", MOST) is None
-    assert read("#question=+%20&passage=text", MOST) is None
+    assert read("#question=+%20&passage=&answers=3", MOST) is None
+    assert read("#question=+%20&passage=text", MOST) == Link("  ", "text", None, None)
 
 
 def test_a_link_without_its_passage_says_so() -> None:

@@ -331,8 +331,8 @@ class _AskPage:
     def _open_link(
         self, fragment: str, passage: str, model: str, top_k: int, history: History, asks: int
     ) -> Changes:
-        """Put on the page what a link asks, and ask it, if that can be. A text of the visitor's own
-        makes way for no link that came without its passage."""
+        """Put on the page what a link asks, and ask it, if that can be and there is a question. A
+        text of the visitor's own makes way for no link that came without its passage."""
         asked = link.read(fragment, MOST_ANSWERS)
         if asked is None:
             return {self._desk.asks: asks}
@@ -350,7 +350,10 @@ class _AskPage:
             asked.check()
         except QAError as error:
             return changes | self._refuse(error)
-        return changes | {self._desk.asks: asks + 1, self._desk.settings_wrong: ""}
+        changes[self._desk.settings_wrong] = ""
+        if not asked.question.strip():
+            return changes | {self._desk.ranked: answers.NOTHING_ASKED, self._desk.asked_of: None}
+        return changes | {self._desk.asks: asks + 1}
 
     def _look_at(
         self, passage: str, model: str, history: History, document: Document = NO_PAGES

@@ -33,17 +33,17 @@ def write(question: str, model: str, top_k: int) -> str:
 
 
 def read(fragment: str, most_answers: int) -> Link | None:
-    """Read what stands after "#", with or without it; None where it asks nothing. A number of
-    answers that is none from 1 to `most_answers` is passed over."""
+    """Read what stands after "#", with or without it; None where it has neither a question nor a
+    passage. A number of answers that is none from 1 to `most_answers` is passed over."""
     fields = parse_qs(fragment.removeprefix("#"), keep_blank_values=True)
-    question = fields.get("question", [""])[0]
-    if not question.strip():
+    question, passage = (fields.get(name, [""])[0] for name in ("question", "passage"))
+    if not (question + passage).strip():
         return None
     number = fields.get("answers", [""])[0]
     top_k = int(number) if number.isascii() and number.isdecimal() and len(number) < 4 else 0
     return Link(
         question,
-        fields.get("passage", [""])[0],
+        passage,
         fields.get("model", [""])[0] or None,
         top_k if 1 <= top_k <= most_answers else None,
     )

@@ -224,7 +224,7 @@ const verbatim = (() => {
   const back = left?.hash === location.hash;
 
   // Whoever follows a link or comes back waits for what is asked then, not for the example that the page comes with.
-  if (back || new URLSearchParams(location.hash.slice(1)).has("question")) {
+  if (back || /[#&](question|passage)=/.test(location.hash)) {
     document.documentElement.classList.add("vb-linked");
   }
 
