@@ -163,6 +163,12 @@ def test_file_names_are_drawn_as_text(host: Host) -> None:
     drawn = json.dumps(host.event(number, *inputs))
     assert "is no PDF file" in drawn
     assert "<img" not in drawn
+    _, (path,) = host.upload("bell.txt", b"Ann Reed rang the bell.")
+    ((number, kinds),) = host.events("_read_passages")
+    files = [file | {"path": path}]
+    drawn = json.dumps(host.event(number, *[files if k == "uploadbutton" else None for k in kinds]))
+    assert "&lt;img" in drawn
+    assert "<img" not in drawn
 
 
 def test_what_people_wrote_is_drawn_as_text(host: Host) -> None:
