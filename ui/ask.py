@@ -90,7 +90,7 @@ class _AskPage:
             [
                 *[desk.ranked, desk.marked, desk.chosen, desk.asked_of],
                 *[desk.progress, desk.stop],
-                *[desk.passage_wrong, desk.question_wrong, desk.settings_wrong],
+                *[desk.passage_wrong, desk.file_wrong, desk.question_wrong, desk.settings_wrong],
                 *[desk.history, desk.asked_before],
             ],
             show_progress_on=[desk.ranked, desk.marked],
@@ -138,7 +138,8 @@ class _AskPage:
             [desk.file, desk.model, desk.history],
             [
                 *[desk.passage, desk.document, desk.ranked, desk.marked, desk.asked_of],
-                *[desk.progress, desk.stop, desk.question_wrong, desk.settings_wrong],
+                *[desk.progress, desk.stop],
+                *[desk.file_wrong, desk.question_wrong, desk.settings_wrong],
                 *about_passage,
             ],
             show_progress_on=desk.passage,
@@ -272,6 +273,7 @@ class _AskPage:
     def _nothing_wrong(self) -> Changes:
         return {
             self._desk.passage_wrong: "",
+            self._desk.file_wrong: "",
             self._desk.question_wrong: "",
             self._desk.settings_wrong: "",
         }
@@ -310,7 +312,7 @@ class _AskPage:
         try:
             document = documents.read(file.path, self._readers.files)
         except QAError as error:
-            return {self._desk.passage_wrong: answers.draw_error(str(error))}
+            return {self._desk.file_wrong: answers.draw_error(str(error))}
         finally:
             uploads.remove(file.path)
         self._turns.supersede(request.session_hash)

@@ -60,6 +60,9 @@ class Desk:
                 apply_default_css=False,
             )
         self.passage_wrong = fields.note()
+        self.file_wrong = (
+            fields.note()
+        )  # apart: what is said of a text takes back nothing of a file
 
     def _build_question(self, readers: Readers, first: examples.Example) -> None:
         with gr.Row(elem_id="vb-question-row"):

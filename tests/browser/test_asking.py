@@ -56,6 +56,9 @@ CLOSE_AND_GO_ON = """dialog => {
   dialog.close();
   document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "/", bubbles: true }));
 }"""
+# Whether a file is seen to be opened; asked at every frame, since that may be soon over.
+OPENING = """() => document.querySelector("#vb-passage .progress-text")
+  ?.checkVisibility({ visibilityProperty: true })"""
 # Counts the progress bars that were there, however shortly.
 WATCH_BAR = """() => {
   window.bars = 0;
@@ -474,7 +477,7 @@ def test_of_two_files_opened_at_once_the_last_one_counts(visit: Visit, tmp_path:
     right.write_text("The right book.", encoding="utf-8")
     picker = page.locator("input[type=file]").first
     picker.set_input_files(wrong)
-    expect(page.locator("#vb-passage .progress-text")).to_be_visible()
+    page.wait_for_function(OPENING)
     picker.set_input_files(right)
     expect(passage_box(page)).to_have_value("The right book.")
     expect(page.locator("#vb-passage .progress-text")).to_have_count(0)
@@ -486,7 +489,7 @@ def test_a_file_that_takes_its_time_is_seen_to_be_opened(visit: Visit, tmp_path:
     file = tmp_path / "slow.pdf"
     file.write_bytes(pdf([["The mill was sold to Ann Reed."]] * 500))
     page.locator("#vb-text input[type=file]").set_input_files(file)
-    expect(page.locator("#vb-passage .progress-text")).to_be_visible()
+    page.wait_for_function(OPENING)
     expect(passage_box(page)).to_have_value(re.compile("sold to Ann Reed"))
     expect(page.locator("#vb-passage .progress-text")).to_have_count(0)
 

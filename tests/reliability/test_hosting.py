@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,9 @@ def test_a_space(tmp_path: Path) -> None:
         status, body = 200, {"detail": ""}
         for _ in range(40):
             status, body = host.post(f"{API}/call/models", {"data": []})
-            if status != 200:
+            if "waiting or worked on" in body.get("detail", ""):
+                time.sleep(0.1)  # too many at once is another limit
+            elif status != 200:
                 break
         assert status == 429
         assert "More than 12 requests in a minute came from you" in body["detail"]
