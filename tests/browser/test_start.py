@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, ROOT, App, Visit
+from tests.browser.conftest import PATIENCE, ROOT, App, Visit, await_replies
 from tests.browser.test_page import ask
 from tests.reliability.host import API, running
 from ui.limits import REQUESTS_A_QUESTION
@@ -119,6 +119,7 @@ def test_a_question_takes_as_many_requests_as_is_said(visit: Visit) -> None:
     page = visit()
     with page.expect_request("**/queue/join?"):  # sent once it is chosen
         page.locator(".vb-choose").nth(1).click()
+    await_replies(page)  # to what the page asks when it is opened
     asked: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url) if sent.method == "POST" else None)
     ask(page, "Who slept?", "Nobody on the island slept that night.")

@@ -167,7 +167,10 @@ def test_what_an_earlier_run_left_goes_and_nothing_else(
                 os.utime(path, (0, 0))
     keep_tidy(10**9, 3600, 900)
     until_as(set(kept), tmp_path)
-    assert not left[1].parent.exists()
+    deadline = time.monotonic() + 10
+    while left[1].parent.exists():  # a folder goes after what is in it
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_passages_that_are_open_have_a_bound(host: Host) -> None:
