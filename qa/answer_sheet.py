@@ -65,9 +65,8 @@ class Row:
         if self.item.references is None:
             return None
         # What could not be asked was not answered, not even by "no answer".
-        return (
-            0.0 if self.error else metric(self.best.text if self.best else "", self.item.references)
-        )
+        predicted = self.best.text if self.best else ""
+        return 0.0 if self.error else metric(predicted, self.item.references)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that is known of this question."""

@@ -122,9 +122,8 @@ def _cell(row: Row, number: int, column: str) -> str | float | None:
             chance = row.result.no_answer if row.result else None
             return None if chance is None else round(chance, 3)
         case "Expected":
-            return (
-                _NO_ANSWER if row.item.references == () else " | ".join(row.item.references or ())
-            )
+            references = row.item.references
+            return _NO_ANSWER if references == () else " | ".join(references or ())
         case "EM":
             return row.exact_match()
         case "F1":
